@@ -1,0 +1,119 @@
+package tensorstack
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// VirtualServer is one virtual machine: its resources, its root disk and where that comes from, further disks and
+// filesystems, its network, and how it starts. A controller keeps a KubeVirt VirtualMachine, a CDI DataVolume, a
+// cloud-init Secret and a Service for it, and reports the state of the machine in status.
+type VirtualServer struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// spec is the machine that the user wants.
+	Spec VirtualServerSpec
+	// status is the machine as it is. It is written by the system and read-only for users.
+	Status VirtualServerStatus
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// VirtualServerList is a list of VirtualServers.
+type VirtualServerList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// items is the list of VirtualServers.
+	Items []VirtualServer
+}
+
+// RunStrategy says when the machine runs. The names and their meaning follow KubeVirt's VirtualMachineRunStrategy.
+// +enum
+type RunStrategy string
+
+const (
+	// RunStrategyAlways starts the machine whenever it is not running, for whatever reason it ended.
+	RunStrategyAlways RunStrategy = "Always"
+	// RunStrategyRerunOnFailure starts the machine after creation and after a failure, but not after a shutdown from
+	// inside the guest.
+	RunStrategyRerunOnFailure RunStrategy = "RerunOnFailure"
+	// RunStrategyManual never starts, restarts or stops the machine by itself; only operations do.
+	RunStrategyManual RunStrategy = "Manual"
+	// RunStrategyHalted keeps the machine stopped.
+	RunStrategyHalted RunStrategy = "Halted"
+)
+
+// VirtualServerSpec is the machine that the user wants.
+type VirtualServerSpec struct {
+	// runStrategy is the run strategy that the machine has when it is created: Always, RerunOnFailure, Manual or
+	// Halted. The strategy in force later, changed by the operations start and stop, is status.runStrategy. A later
+	// edit of this field applies the new value as if the machine had just been created. Defaults to Always.
+	RunStrategy RunStrategy
+	// resources are the CPU, memory and GPUs of the machine.
+	Resources Resources
+	// storage is the root disk, the additional disks and the shared filesystems of the machine.
+	Storage Storage
+	// network says which ports a Service exposes, the MAC address, and how the machine resolves names.
+	Network Network
+	// cloudInit is cloud-init user data of any length, which sets the machine up at its first boot: users, passwords,
+	// packages, mounts. It is handed to the machine by a Secret. Whoever can read this object can read it: for
+	// passwords use cloudInitSecretRef. See https://cloudinit.readthedocs.io/en/latest/reference/examples.html.
+	CloudInit string
+	// cloudInitSecretRef names a Secret in the same namespace whose key "userdata" holds the cloud-init user data.
+	// At most one of cloudInit and cloudInitSecretRef may be set.
+	CloudInitSecretRef *corev1.LocalObjectReference
+}
+
+// Resources are the CPU, memory and GPUs of a machine.
+type Resources struct {
+	// cpu is the number of cores and the CPU model.
+	CPU CPU
+	// memory is the memory of the guest, such as 8Gi. The pod that runs the machine needs a little more.
+	Memory resource.Quantity
+	// gpu asks for GPUs of one type.
+	GPU *GPU
+}
+
+// CPU is the number of cores and the CPU model of a machine.
+type CPU struct {
+	// cores is the number of CPU cores, a whole number of at least 1, written 2 or "2".
+	Cores intstr.IntOrString
+	// model is the CPU model whose instruction set the machine needs, such as Conroe. The physical CPU may be a newer
+	// one. Leave it empty to get the model of the host.
+	Model string
+}
+
+// GPU asks for GPUs of one type.
+type GPU struct {
+	// type is the extended resource that the device plugin of the cluster offers, such as
+	// nvidia.com/GA100_A100_PCIE_40GB. Ask an administrator which types there are.
+	Type string
+	// count is the number of GPUs, at least 1.
+	Count int32
+}
+
+// Network says how a machine is reached and how it resolves names.
+type Network struct {
+	// tcp lists the TCP ports that the Service of the machine exposes, each from 1 to 65535.
+	TCP []int32
+	// udp lists the UDP ports that the Service of the machine exposes, each from 1 to 65535.
+	UDP []int32
+	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07. If it is empty the machine
+	// gets a random one at every start.
+	MACAddress string
+	// dnsPolicy is the DNS policy of the machine: ClusterFirst, ClusterFirstWithHostNet, Default or None.
+	// Defaults to ClusterFirst. See
+	// https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy.
+	DNSPolicy corev1.DNSPolicy
+	// dnsConfig is the DNS configuration of the machine: nameservers, search domains and resolver options. See
+	// https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-dns-config.
+	DNSConfig *corev1.PodDNSConfig
+}

@@ -1,0 +1,282 @@
+package v1beta1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// PrintableStatus is the state of a machine in one word.
+// +enum
+type PrintableStatus string
+
+const (
+	// StatusStopped is a machine that does not run and will not start by itself.
+	StatusStopped PrintableStatus = "Stopped"
+	// StatusProvisioning is a machine whose resources are being prepared; its root disk may be importing.
+	StatusProvisioning PrintableStatus = "Provisioning"
+	// StatusStarting is a machine that is starting.
+	StatusStarting PrintableStatus = "Starting"
+	// StatusRunning is a machine that runs.
+	StatusRunning PrintableStatus = "Running"
+	// StatusPaused is a machine that is paused.
+	StatusPaused PrintableStatus = "Paused"
+	// StatusStopping is a machine that is stopping.
+	StatusStopping PrintableStatus = "Stopping"
+	// StatusTerminating is a machine that is being deleted.
+	StatusTerminating PrintableStatus = "Terminating"
+	// StatusCrashLoopBackOff is a machine that crashed and waits for its next start.
+	StatusCrashLoopBackOff PrintableStatus = "CrashLoopBackOff"
+	// StatusMigrating is a machine that moves to another node.
+	StatusMigrating PrintableStatus = "Migrating"
+	// StatusUnknown is a machine whose node is not heard from.
+	StatusUnknown PrintableStatus = "Unknown"
+	// StatusFailedUnschedulable is a machine that no node can take.
+	StatusFailedUnschedulable PrintableStatus = "FailedUnschedulable"
+)
+
+// Types of conditions.
+const (
+	// ConditionDataImported is True when the root disk exists and holds its image.
+	ConditionDataImported = "DataImported"
+	// ConditionReady is True when the machine runs. It does not wait for cloud-init.
+	ConditionReady = "Ready"
+	// ConditionFailure is True when the machine ended unexpectedly: a crash, an OOM kill, a lost node.
+	ConditionFailure = "Failure"
+	// ConditionPaused is True when the machine is paused.
+	ConditionPaused = "Paused"
+	// ConditionRestartRequired is True when an edit of the spec waits for the next restart.
+	ConditionRestartRequired = "RestartRequired"
+	// ConditionReconciled is False when the controller cannot bring the objects behind the machine to the spec.
+	ConditionReconciled = "Reconciled"
+)
+
+// VirtualServerStatus is a machine as it is.
+type VirtualServerStatus struct {
+	// observedGeneration is the generation of the spec that the status was computed from.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// runStrategy is the run strategy in force: spec.runStrategy at first, changed by the operations.
+	// +optional
+	RunStrategy RunStrategy `json:"runStrategy,omitempty"`
+	// printableStatus is the state of the machine in one word.
+	// +optional
+	PrintableStatus PrintableStatus `json:"printableStatus,omitempty"`
+	// message says in one line why the machine is not running, and names the object that blocks it.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
+	// +optional
+	VM VirtualMachineReference `json:"vm,omitempty"`
+	// conditions are DataImported, Ready, Failure, Paused and others.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchMergeKey=type
+	// +patchStrategy=merge
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+	// import is the progress of the root disk's import.
+	// +optional
+	Import *ImportStatus `json:"import,omitempty"`
+	// node is the node that the machine runs on.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// ipAddresses are the addresses of the guest.
+	// +optional
+	// +listType=atomic
+	IPAddresses []string `json:"ipAddresses,omitempty"`
+	// guestOS is the operating system that the guest agent reports.
+	// +optional
+	GuestOS *GuestOS `json:"guestOS,omitempty"`
+	// disks shows where each disk is found in the guest.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Disks []DiskStatus `json:"disks,omitempty"`
+	// pendingOperation is an operation that was accepted and is not done yet.
+	// +optional
+	PendingOperation *Operation `json:"pendingOperation,omitempty"`
+	// operations are the last ten operations that ended, newest first.
+	// +optional
+	// +listType=atomic
+	Operations []OperationRecord `json:"operations,omitempty"`
+	// lastFailure is the last unexpected end of the machine.
+	// +optional
+	LastFailure *MachineFailure `json:"lastFailure,omitempty"`
+	// stopDeadline is when a machine that is stopping will be killed.
+	// +optional
+	StopDeadline *metav1.Time `json:"stopDeadline,omitempty"`
+	// phaseTransitions says when each printableStatus was last reached.
+	// +optional
+	// +listType=map
+	// +listMapKey=phase
+	PhaseTransitions []PhaseTransition `json:"phaseTransitions,omitempty"`
+}
+
+// VirtualMachineReference is the KubeVirt VirtualMachine behind a VirtualServer.
+type VirtualMachineReference struct {
+	// name is the name of the VirtualMachine: "managed-virtualserver-" and five hexadecimal digits.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// instanceUID is the UID of the VirtualMachineInstance that runs now; it changes at every restart.
+	// +optional
+	InstanceUID types.UID `json:"instanceUID,omitempty"`
+	// collisionCount says how often the name was taken and hashed again.
+	// +optional
+	CollisionCount int32 `json:"collisionCount,omitempty"`
+}
+
+// ImportStatus is the progress of a root disk's import.
+type ImportStatus struct {
+	// phase is the phase of the CDI DataVolume.
+	// +optional
+	Phase string `json:"phase,omitempty"`
+	// progress is how much is done, such as 42.50%, or N/A.
+	// +optional
+	Progress string `json:"progress,omitempty"`
+	// restarts counts how often the importer had to start again.
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
+	// lastError is the last error of the importer.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
+}
+
+// GuestOS is an operating system, as the guest agent reports it.
+type GuestOS struct {
+	// name is the name, such as Ubuntu.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// version is the version, such as 20.04.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// prettyName is the name and version for people.
+	// +optional
+	PrettyName string `json:"prettyName,omitempty"`
+	// kernelRelease is the release of the kernel.
+	// +optional
+	KernelRelease string `json:"kernelRelease,omitempty"`
+}
+
+// DiskStatus says where a disk is found in the guest.
+type DiskStatus struct {
+	// name is the name of the disk: "root" or the name in spec.storage.additionalDisks.
+	Name string `json:"name"`
+	// device is the expected device in the guest, such as /dev/vdb. It is not guaranteed.
+	// +optional
+	Device string `json:"device,omitempty"`
+	// serial is the serial number that the guest sees.
+	// +optional
+	Serial string `json:"serial,omitempty"`
+	// byID is the path of the disk by its serial, which does not change.
+	// +optional
+	ByID string `json:"byID,omitempty"`
+}
+
+// OperationType is what a user asked a machine to do.
+// +enum
+type OperationType string
+
+const (
+	// OperationStart starts the machine.
+	OperationStart OperationType = "Start"
+	// OperationStop stops the machine.
+	OperationStop OperationType = "Stop"
+	// OperationRestart stops the machine and starts it again.
+	OperationRestart OperationType = "Restart"
+)
+
+// Operation is an operation that was accepted and is not done yet.
+type Operation struct {
+	// id identifies the operation.
+	ID types.UID `json:"id"`
+	// type is Start, Stop or Restart.
+	Type OperationType `json:"type"`
+	// requestedBy is the user who asked for it.
+	// +optional
+	RequestedBy string `json:"requestedBy,omitempty"`
+	// requestedAt is when it was accepted.
+	RequestedAt metav1.MicroTime `json:"requestedAt"`
+	// fromRunStrategy is the strategy that was in force before.
+	// +optional
+	FromRunStrategy RunStrategy `json:"fromRunStrategy,omitempty"`
+	// toRunStrategy is the strategy that is in force since.
+	// +optional
+	ToRunStrategy RunStrategy `json:"toRunStrategy,omitempty"`
+	// instanceUID is the UID of the VirtualMachineInstance that the operation was meant for. It is empty for a machine
+	// that had none.
+	// +optional
+	InstanceUID types.UID `json:"instanceUID,omitempty"`
+	// paused starts the machine paused.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+	// gracePeriodSeconds is how long the guest may take to shut down; 0 kills it.
+	// +optional
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+	// message says what the operation waits for.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// OperationResult is how an operation ended.
+// +enum
+type OperationResult string
+
+const (
+	// OperationSucceeded is an operation that was carried out.
+	OperationSucceeded OperationResult = "Succeeded"
+	// OperationFailed is an operation that could not be carried out.
+	OperationFailed OperationResult = "Failed"
+	// OperationSuperseded is an operation that a later one replaced.
+	OperationSuperseded OperationResult = "Superseded"
+)
+
+// OperationRecord is an operation that ended.
+type OperationRecord struct {
+	// id identifies the operation.
+	ID types.UID `json:"id"`
+	// type is Start, Stop or Restart.
+	Type OperationType `json:"type"`
+	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted.
+	// +optional
+	RequestedBy string `json:"requestedBy,omitempty"`
+	// requestedAt is when it was accepted.
+	RequestedAt metav1.MicroTime `json:"requestedAt"`
+	// completedAt is when it ended.
+	CompletedAt metav1.MicroTime `json:"completedAt"`
+	// fromRunStrategy is the strategy that was in force before.
+	// +optional
+	FromRunStrategy RunStrategy `json:"fromRunStrategy,omitempty"`
+	// toRunStrategy is the strategy that was in force after.
+	// +optional
+	ToRunStrategy RunStrategy `json:"toRunStrategy,omitempty"`
+	// result is Succeeded, Failed or Superseded.
+	Result OperationResult `json:"result"`
+	// message says more about the result.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// MachineFailure is an unexpected end of a machine.
+type MachineFailure struct {
+	// instanceUID is the UID of the VirtualMachineInstance that ended.
+	// +optional
+	InstanceUID types.UID `json:"instanceUID,omitempty"`
+	// reason is the cause in one word, such as OOMKilled, GuestCrashed or NodeLost.
+	Reason string `json:"reason"`
+	// message is the cause for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// time is when it was seen.
+	Time metav1.Time `json:"time"`
+	// count is the number of such ends since the machine was last started by a person.
+	// +optional
+	Count int32 `json:"count,omitempty"`
+}
+
+// PhaseTransition says when a printableStatus was last reached.
+type PhaseTransition struct {
+	// phase is the printableStatus.
+	Phase PrintableStatus `json:"phase"`
+	// time is when it was last reached.
+	Time metav1.Time `json:"time"`
+}
