@@ -1,0 +1,78 @@
+# The two commands that matter: "make run" and "make test". "make help" lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := _output/bin
+GO := go
+export CGO_ENABLED := 0
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X k8s.io/component-base/version.gitVersion=v0.1.0-$(VERSION)
+
+.PHONY: help
+help: ## Say what each target does.
+	@echo "VirtualServer: one Kubernetes object, one virtual machine."
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build the product: the API server with its controller, and the kubectl plugin.
+	@echo "Building the product into $(BIN)"
+	@mkdir -p $(BIN)
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+.PHONY: controlplane
+controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.
+	@hack/build-controlplane.sh
+
+.PHONY: lab
+lab: controlplane build ## Build everything that a local control plane needs.
+	@echo "Building the node agent and the launcher into $(BIN)"
+	@$(GO) build -trimpath -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
+
+.PHONY: run
+run: lab ## Start a local control plane with the product and a VirtualServer that reaches Running; stay until Ctrl-C.
+	@$(BIN)/controlplane run
+
+.PHONY: up
+up: lab ## Start the local control plane in the background.
+	@$(BIN)/controlplane up
+
+.PHONY: down
+down: ## Stop the local control plane.
+	@$(BIN)/controlplane down
+
+.PHONY: test
+test: test-unit test-integration ## Run every test: unit, then integration against a real control plane.
+	@echo "All tests passed. Next: 'make run' for a machine of your own, 'make bench' for numbers, 'make verify' before a commit."
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no control plane.
+	@echo "Running unit tests"
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|e2e|model|benchmark|docs)')
+
+.PHONY: test-integration
+test-integration: lab ## Run the tests against a real control plane, which they start themselves.
+	@hack/test-integration.sh
+
+.PHONY: bench
+bench: lab ## Measure VirtualServers against a CustomResourceDefinition and raw etcd, in one run.
+	@$(GO) run ./test/benchmark
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (default 30s).
+	@hack/fuzz.sh
+
+.PHONY: generate
+generate: ## Regenerate generated code and reference documents.
+	@hack/update-codegen.sh
+	@hack/update-docs.sh
+
+.PHONY: verify
+verify: ## Check generated code, formatting, imports, layout and lint.
+	@hack/verify-all.sh
+
+.PHONY: clean
+clean: ## Remove everything built.
+	@rm -rf _output

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Starts one control plane, runs the integration tests against it, and stops it. Arguments go to "go test".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+state=$(pwd)/_output/test-state
+export VIRTUALSERVER_CONTROLPLANE=${state}
+
+echo "Starting a control plane for the integration tests (logs: ${state}/logs)"
+_output/bin/controlplane down --state-dir "${state}" > /dev/null 2>&1 || true
+_output/bin/controlplane up --state-dir "${state}" --kubeconfig "${state}/kubeconfig"
+trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
+
+echo "Running integration tests"
+go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
