@@ -1,8 +1,6 @@
 package controlplane
 
-import (
-	_ "embed"
-)
+import _ "embed"
 
 // DiskProvisioner names the node agent in StorageClasses: it makes a PersistentVolume
 // for each pending claim of such a class.
@@ -10,3 +8,6 @@ const DiskProvisioner = "node-agent.tensorstack.dev/disk"
 
 //go:embed config/storage.yaml
 var storageManifest []byte
+
+//go:embed config/storageprofiles.yaml
+var storageProfiles []byte

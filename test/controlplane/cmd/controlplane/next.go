@@ -27,7 +27,8 @@ Look at the VirtualServer:
 
 Stop and start it with curl and a token:
   kubectl create serviceaccount operator
-  kubectl create clusterrolebinding operator --clusterrole=cluster-admin --serviceaccount=default:operator
+  kubectl create role operator --verb=create --resource=virtualservers.tensorstack.dev/start,virtualservers.tensorstack.dev/stop
+  kubectl create rolebinding operator --role=operator --serviceaccount=default:operator
   TOKEN=$(kubectl create token operator)
   SERVER=%[2]s/apis/tensorstack.dev/v1beta1/namespaces/default/virtualservers/%[1]s
   curl --cacert %[3]s -H "Authorization: Bearer $TOKEN" -X POST $SERVER/stop
