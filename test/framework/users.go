@@ -1,0 +1,80 @@
+package framework
+
+import (
+	"path/filepath"
+
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// User is a ServiceAccount of the test's namespace with rights of its own.
+type User struct {
+	// Name is the name of the ServiceAccount.
+	Name string
+	// Token is a bearer token of it.
+	Token string
+	// Config connects as this user.
+	Config *rest.Config
+	// Kubeconfig is a file that connects as this user.
+	Kubeconfig string
+}
+
+// UserWith creates a user that has just these rights in the test's namespace.
+func (e *Environment) UserWith(name string, rules ...rbacv1.PolicyRule) *User {
+	e.T.Helper()
+	user := e.newUser(name)
+	_, err := e.Kube.RbacV1().Roles(e.Namespace).Create(e.Context,
+		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}, metav1.CreateOptions{})
+	require.NoError(e.T, err)
+	e.bind(name, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name})
+	return user
+}
+
+// UserInRole creates a user that has a ClusterRole, such as view, edit or admin, in the test's namespace.
+func (e *Environment) UserInRole(name, clusterRole string) *User {
+	e.T.Helper()
+	user := e.newUser(name)
+	e.bind(name, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole})
+	return user
+}
+
+func (e *Environment) newUser(name string) *User {
+	e.T.Helper()
+	accounts := e.Kube.CoreV1().ServiceAccounts(e.Namespace)
+	_, err := accounts.Create(e.Context, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	require.NoError(e.T, err)
+	token, err := accounts.CreateToken(e.Context, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	require.NoError(e.T, err)
+	config := rest.AnonymousClientConfig(e.Config)
+	config.BearerToken = token.Status.Token
+	config.QPS = -1
+	user := &User{Name: name, Token: token.Status.Token, Config: config, Kubeconfig: filepath.Join(e.T.TempDir(), name+".kubeconfig")}
+	require.NoError(e.T, clientcmd.WriteToFile(e.kubeconfigFor(user), user.Kubeconfig))
+	return user
+}
+
+func (e *Environment) kubeconfigFor(user *User) clientcmdapi.Config {
+	return clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{"local": {
+			Server: user.Config.Host, CertificateAuthority: user.Config.CAFile, CertificateAuthorityData: user.Config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{user.Name: {Token: user.Token}},
+		Contexts:       map[string]*clientcmdapi.Context{"local": {Cluster: "local", AuthInfo: user.Name, Namespace: e.Namespace}},
+		CurrentContext: "local",
+	}
+}
+
+func (e *Environment) bind(name string, role rbacv1.RoleRef) {
+	e.T.Helper()
+	_, err := e.Kube.RbacV1().RoleBindings(e.Namespace).Create(e.Context, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: e.Namespace}},
+		RoleRef:    role,
+	}, metav1.CreateOptions{})
+	require.NoError(e.T, err)
+}
