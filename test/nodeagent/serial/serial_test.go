@@ -57,8 +57,8 @@ func ignoreClosed(err error) error {
 
 // expect reads until the text has come and returns what came before it.
 func (c *client) expect(text string) string {
-	buffer := make([]byte, 1024)
-	for !strings.Contains(c.seen.String(), text) {
+	buffer := make([]byte, 256<<10)
+	for !bytes.Contains(c.seen.Bytes(), []byte(text)) {
 		n, err := c.conn.Read(buffer)
 		require.NoError(c.t, err, "waiting for %q, got %q", text, c.seen.String())
 		c.seen.Write(buffer[:n])
