@@ -1,0 +1,95 @@
+package stream
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind names a stream. It is also the name of the subresource that serves it.
+type Kind string
+
+const (
+	// Console is the serial console.
+	Console Kind = "console"
+	// VNC is the graphical console.
+	VNC Kind = "vnc"
+	// PortForward is a connection to a port of the machine.
+	PortForward Kind = "portforward"
+	// USBRedir lends a USB device of the client to the machine.
+	USBRedir Kind = "usbredir"
+)
+
+// Subprotocol is the only websocket subprotocol that KubeVirt speaks: raw bytes in binary messages.
+// Source: PlainStreamProtocolName in kubevirt.io/client-go/subresources.
+const Subprotocol = "plain.kubevirt.io"
+
+// MaxWait is the longest that a client may ask to wait for a machine that is starting.
+const MaxWait = 300 * time.Second
+
+// Kinds lists all streams. Their subresources are long-running for the filters of the API server.
+func Kinds() []Kind {
+	return []Kind{Console, VNC, PortForward, USBRedir}
+}
+
+// LongRunningSubresources are the names that a server must give to its long-running check. Otherwise a stream holds a
+// seat of priority and fairness all its life, and its request is cut after a minute.
+func LongRunningSubresources() []string {
+	names := make([]string, 0, len(Kinds()))
+	for _, kind := range Kinds() {
+		names = append(names, string(kind))
+	}
+	return names
+}
+
+// exclusive says that KubeVirt gives the stream to one client at a time and drops the older one.
+// Source: newStopChan in kubevirt pkg/virt-handler/rest/console.go.
+func (k Kind) exclusive() bool {
+	return k == Console || k == VNC
+}
+
+// Port is a port of a machine.
+type Port struct {
+	// Number is 1 to 65535.
+	Number int
+	// Protocol is tcp or udp.
+	Protocol string
+}
+
+// String is the port as users write it, such as 53/udp.
+func (p Port) String() string {
+	if p.Number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%s", p.Number, p.Protocol)
+}
+
+var portPattern = regexp.MustCompile(`^/?([1-9][0-9]{0,4})(?:/(tcp|udp))?$`)
+
+// ParsePort reads "22", "53/udp" and the same with a leading slash, which is how a request path arrives. The error says
+// what is expected. Nothing but digits and the two protocols passes, because the text becomes part of a URL.
+func ParsePort(path string) (Port, error) {
+	parts := portPattern.FindStringSubmatch(path)
+	if parts == nil {
+		return Port{}, fmt.Errorf("%q is not a port: write .../portforward/22 or .../portforward/53/udp", strings.TrimPrefix(path, "/"))
+	}
+	number, err := strconv.Atoi(parts[1])
+	if err != nil || number > 65535 {
+		return Port{}, fmt.Errorf("port %s is not in the range 1 to 65535", parts[1])
+	}
+	protocol := parts[2]
+	if protocol == "" {
+		protocol = "tcp"
+	}
+	return Port{Number: number, Protocol: protocol}, nil
+}
+
+// ParseWait turns seconds into a duration. The error names the range 0 to 300.
+func ParseWait(seconds int64) (time.Duration, error) {
+	if seconds < 0 || seconds > int64(MaxWait/time.Second) {
+		return 0, fmt.Errorf("wait must be between 0 and %d seconds, not %d", int64(MaxWait/time.Second), seconds)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}

@@ -1,0 +1,164 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/utils/clock"
+)
+
+// Session is a stream that somebody holds.
+type Session struct {
+	// ID is unique.
+	ID types.UID
+	// Namespace and Name are the VirtualServer's.
+	Namespace, Name string
+	// Kind is the stream.
+	Kind Kind
+	// Port is set for PortForward.
+	Port Port
+	// User is who holds it.
+	User string
+	// Since is when it was opened.
+	Since time.Time
+}
+
+// takeOverTimeout is how long a session may take to end before its successor gives up, in time for the client's patience.
+const takeOverTimeout = 5 * time.Second
+
+// Sessions knows every stream of this process. It is safe for concurrent use.
+type Sessions struct {
+	clock clock.PassiveClock
+
+	mu       sync.Mutex
+	open     map[types.UID]*lease
+	shutdown bool
+	// ending is cancelled with the reason when the server shuts down.
+	ending context.Context
+	end    context.CancelCauseFunc
+}
+
+// lease is one entry of Sessions. Its context ends, with a Closing as the cause, when the session has to.
+type lease struct {
+	Session
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+}
+
+// NewSessions returns an empty registry.
+func NewSessions(clock clock.PassiveClock) *Sessions {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &Sessions{clock: clock, open: map[types.UID]*lease{}, ending: ctx, end: cancel}
+}
+
+// claim says how to treat a session that is in the way.
+type claim struct {
+	// takeOver ends it whoever holds it.
+	takeOver bool
+	// preserve leaves it alone even if the same user holds it.
+	preserve bool
+}
+
+// acquire registers a session. If the stream is exclusive and somebody holds it, that session is ended first if the claim
+// says so or if it is the same user's, whose connection may have been lost. Otherwise the error is a 409 that names the
+// holder. The caller must release the lease.
+func (s *Sessions) acquire(ctx context.Context, session Session, claim claim) (*lease, error) {
+	session.ID = uuid.NewUUID()
+	session.Since = s.clock.Now()
+	ctx, cancel := context.WithTimeout(ctx, takeOverTimeout)
+	defer cancel()
+	for {
+		created, holder, err := s.add(session)
+		if err != nil || created != nil {
+			return created, err
+		}
+		if !claim.takeOver && (claim.preserve || holder.User != session.User) {
+			return nil, conflict(session.Name, "%s holds the %s since %s; add ?takeOver=true to end that session",
+				holder.User, session.Kind, holder.Since.UTC().Format(time.RFC3339))
+		}
+		holder.cancel(closing(CloseTakenOver, "%s took the %s over", session.User, session.Kind))
+		select {
+		case <-holder.done:
+		case <-ctx.Done():
+			return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("the session of %s did not end in time; try again", holder.User))
+		}
+	}
+}
+
+// add registers a session, or returns the one that is in the way.
+func (s *Sessions) add(session Session) (created, holder *lease, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shutdown {
+		return nil, nil, apierrors.NewServiceUnavailable(context.Cause(s.ending).Error())
+	}
+	if session.Kind.exclusive() {
+		for _, other := range s.open {
+			if other.Kind == session.Kind && other.Namespace == session.Namespace && other.Name == session.Name {
+				return nil, other, nil
+			}
+		}
+	}
+	ctx, cancel := context.WithCancelCause(s.ending)
+	created = &lease{Session: session, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	s.open[session.ID] = created
+	return created, nil, nil
+}
+
+// release ends a lease. It must be called exactly once.
+func (s *Sessions) release(held *lease) {
+	s.mu.Lock()
+	delete(s.open, held.ID)
+	s.mu.Unlock()
+	held.cancel(context.Canceled)
+	close(held.done)
+}
+
+// List returns the sessions of a VirtualServer, oldest first; with an empty name those of a namespace, and with both empty all.
+func (s *Sessions) List(namespace, name string) []Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sessions := []Session{}
+	for _, held := range s.open {
+		if (namespace == "" || held.Namespace == namespace) && (name == "" || held.Name == name) {
+			sessions = append(sessions, held.Session)
+		}
+	}
+	sort.Slice(sessions, func(i, j int) bool {
+		if !sessions[i].Since.Equal(sessions[j].Since) {
+			return sessions[i].Since.Before(sessions[j].Since)
+		}
+		return strings.Compare(string(sessions[i].ID), string(sessions[j].ID)) < 0
+	})
+	return sessions
+}
+
+// Shutdown refuses new sessions, ends all with a reason that their users see, and waits for them to end or for the context.
+// It is for the server's pre-shutdown hook: the drain of the server does not know streams.
+func (s *Sessions) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.shutdown = true
+	s.end(closing(websocket.CloseGoingAway, "the VirtualServer API server is shutting down; connect again"))
+	held := make([]*lease, 0, len(s.open))
+	for _, one := range s.open {
+		held = append(held, one)
+	}
+	s.mu.Unlock()
+	for _, one := range held {
+		select {
+		case <-one.done:
+		case <-ctx.Done():
+			return fmt.Errorf("%d streams are still open: %w", len(s.List("", "")), ctx.Err())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package stream
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+)
+
+// answer is what KubeVirt, or kube-apiserver in front of it, answered to a request that it refused.
+type answer struct {
+	code        int
+	contentType string
+	body        []byte
+}
+
+// message is the text of a Status, or a plain text, as one short line.
+func (a answer) message() string {
+	text := string(a.body)
+	mediaType, _, err := mime.ParseMediaType(a.contentType)
+	if err == nil && mediaType == "application/json" {
+		status := metav1.Status{}
+		if json.Unmarshal(a.body, &status) == nil && status.Message != "" {
+			text = status.Message
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if text = strings.TrimSpace(text); text == "" {
+		text = http.StatusText(a.code)
+	}
+	const limit = 512
+	return shorten(text, limit)
+}
+
+// refusal turns an answer into an error for the user, who asked for the VirtualServer name and never heard of the objects
+// that KubeVirt talks about.
+func (a answer) refusal(server *tensorstack.VirtualServer) error {
+	switch {
+	case a.code == http.StatusUnauthorized, a.code == http.StatusForbidden:
+		// This is about our own account, not about the user, who was authorized before. A 401 would make the client log in again.
+		return apierrors.NewServiceUnavailable(fmt.Sprintf(
+			"KubeVirt refused the account of the VirtualServer API server; a cluster administrator must grant it the right: %s", a.message()))
+	case a.code == http.StatusNotFound:
+		// The VirtualServer exists; what KubeVirt does not know is its run.
+		return conflict(server.Name, "the machine is not running (%s)", stateOf(server))
+	case a.code == http.StatusConflict:
+		return conflict(server.Name, "%s", withoutPreamble(a.message()))
+	case a.code == http.StatusBadRequest, a.code == http.StatusUnprocessableEntity:
+		return apierrors.NewBadRequest(a.message())
+	case a.code == http.StatusTooManyRequests:
+		return apierrors.NewTooManyRequests(a.message(), 1)
+	case a.code == http.StatusBadGateway, a.code == http.StatusServiceUnavailable, a.code == http.StatusGatewayTimeout:
+		return apierrors.NewServiceUnavailable("KubeVirt is not available: " + a.message())
+	case strings.Contains(a.message(), "guest agent"), strings.Contains(a.message(), "Operation cannot be fulfilled"):
+		// guestosinfo, userlist and filesystemlist report their preconditions as a plain 500.
+		// Source: httpGetRequestHandler in kubevirt pkg/virt-api/rest/subresource.go.
+		return conflict(server.Name, "%s", withoutPreamble(a.message()))
+	case a.code < http.StatusBadRequest:
+		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d, which is not passed on", a.code))
+	default:
+		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d: %s", a.code, a.message()))
+	}
+}
+
+// streamRefusal is refusal for a stream. There 400 means that the machine is not up yet, and the client may try again.
+func (a answer) streamRefusal(server *tensorstack.VirtualServer) error {
+	if a.code == http.StatusNotFound {
+		if willRun(server) {
+			return notYetError(server)
+		}
+		return neverError(server)
+	}
+	return a.refusal(server)
+}
+
+// withoutPreamble drops what a Conflict of KubeVirt says about its own object, because our Conflict says it about ours.
+func withoutPreamble(message string) string {
+	const preamble = "Operation cannot be fulfilled on "
+	if !strings.HasPrefix(message, preamble) {
+		return message
+	}
+	if _, rest, found := strings.Cut(message, `": `); found {
+		return rest
+	}
+	return message
+}
