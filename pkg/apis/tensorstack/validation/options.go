@@ -1,0 +1,113 @@
+package validation
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+)
+
+const (
+	// MaxGracePeriodSeconds is the longest grace period: a day.
+	MaxGracePeriodSeconds = 24 * 60 * 60
+	// MaxWaitSeconds is how long a stream waits for a machine that is starting.
+	MaxWaitSeconds = 300
+)
+
+// ValidateStartOptions checks the options of the operation start.
+func ValidateStartOptions(options *tensorstack.StartOptions) field.ErrorList {
+	return metav1validation.ValidateDryRun(field.NewPath("dryRun"), options.DryRun)
+}
+
+// ValidateStopOptions checks the options of the operation stop.
+func ValidateStopOptions(options *tensorstack.StopOptions) field.ErrorList {
+	errs := metav1validation.ValidateDryRun(field.NewPath("dryRun"), options.DryRun)
+	grace := field.NewPath("gracePeriodSeconds")
+	errs = append(errs, validateGracePeriod(options.GracePeriodSeconds, grace)...)
+	return append(errs, validateForce(options.Force, options.GracePeriodSeconds, grace)...)
+}
+
+// ValidateRestartOptions checks the options of the operation restart.
+func ValidateRestartOptions(options *tensorstack.RestartOptions) field.ErrorList {
+	errs := metav1validation.ValidateDryRun(field.NewPath("dryRun"), options.DryRun)
+	if seconds := options.GracePeriodSeconds; seconds != nil && *seconds != 0 {
+		// KubeVirt restarts with the machine's own grace period or with none.
+		errs = append(errs, field.Invalid(field.NewPath("gracePeriodSeconds"), *seconds, "must be 0, which kills the guest at once: "+
+			"leave it out for a graceful restart"))
+	}
+	return errs
+}
+
+func validateGracePeriod(seconds *int64, path *field.Path) field.ErrorList {
+	if seconds != nil && (*seconds < 0 || *seconds > MaxGracePeriodSeconds) {
+		return field.ErrorList{field.Invalid(path, *seconds, fmt.Sprintf("must be from 0 to %d seconds", MaxGracePeriodSeconds))}
+	}
+	return nil
+}
+
+func validateForce(force bool, seconds *int64, path *field.Path) field.ErrorList {
+	if force && seconds != nil && *seconds != 0 {
+		return field.ErrorList{field.Invalid(path, *seconds, "must be 0 or left out with force, which kills the guest at once")}
+	}
+	return nil
+}
+
+// ValidateConsoleOptions checks the options of the stream console.
+func ValidateConsoleOptions(options *tensorstack.ConsoleOptions) field.ErrorList {
+	return validateWait(options.Wait)
+}
+
+// ValidateVNCOptions checks the options of the stream vnc and of its screenshot.
+func ValidateVNCOptions(options *tensorstack.VNCOptions) field.ErrorList {
+	errs := validateWait(options.Wait)
+	if options.TakeOver && options.PreserveSession {
+		errs = append(errs, field.Forbidden(field.NewPath("preserveSession"), "takeOver is set too: keep one of the two"))
+	}
+	if path := strings.Trim(options.Path, "/"); path != "" && path != "screenshot" {
+		errs = append(errs, field.NotSupported(field.NewPath("path"), options.Path, []string{"screenshot"}))
+	}
+	return errs
+}
+
+// ValidatePortForwardOptions checks the options of the stream portforward.
+func ValidatePortForwardOptions(options *tensorstack.PortForwardOptions) field.ErrorList {
+	errs := validateWait(options.Wait)
+	if _, _, err := ForwardedPort(options.Path); err != nil {
+		errs = append(errs, field.Invalid(field.NewPath("path"), options.Path, err.Error()))
+	}
+	return errs
+}
+
+// ForwardedPort reads the path of the stream portforward: a port from 1 to 65535, and the protocol "tcp" (the default) or
+// "udp" after a slash.
+func ForwardedPort(path string) (port int32, protocol string, err error) {
+	number, protocol, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	parsed, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || parsed == 0 || strconv.FormatUint(parsed, 10) != number {
+		return 0, "", fmt.Errorf("must begin with a port from 1 to 65535, such as 22 or 53/udp")
+	}
+	switch protocol {
+	case "":
+		protocol = "tcp"
+	case "tcp", "udp":
+	default:
+		return 0, "", fmt.Errorf("must end in tcp or udp, such as 22/tcp or 53/udp")
+	}
+	return int32(parsed), protocol, nil
+}
+
+// ValidateUSBRedirOptions checks the options of the stream usbredir.
+func ValidateUSBRedirOptions(options *tensorstack.USBRedirOptions) field.ErrorList {
+	return validateWait(options.Wait)
+}
+
+func validateWait(seconds int64) field.ErrorList {
+	if seconds < 0 || seconds > MaxWaitSeconds {
+		return field.ErrorList{field.Invalid(field.NewPath("wait"), seconds, fmt.Sprintf("must be from 0 to %d seconds", MaxWaitSeconds))}
+	}
+	return nil
+}

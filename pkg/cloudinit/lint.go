@@ -1,0 +1,121 @@
+// Package cloudinit reads cloud-init user data, to warn of mistakes that would otherwise show only inside the guest.
+package cloudinit
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// MaxLintBytes is how much user data Lint reads. Longer data is rarely written by hand, and an API request should not
+// wait for a parser.
+const MaxLintBytes = 256 << 10
+
+// configHeader is the first line of user data in YAML.
+const configHeader = "#cloud-config"
+
+// jinjaHeader is the first line of user data that is a template.
+const jinjaHeader = "## template: jinja"
+
+// otherHeaders are the first lines of other kinds of user data, in lower case. See
+// https://cloudinit.readthedocs.io/en/latest/explanation/format.html. Longer ones come before what they begin with.
+var otherHeaders = []string{
+	"#!", "#include", "#cloud-config-archive", "#cloud-config-jsonp", "#cloud-boothook", "#part-handler", "#upstart-job",
+	jinjaHeader, "content-type:", "mime-version:",
+}
+
+// Lint returns what is probably wrong with user data, in one line each. It never returns a value from the data, which may
+// be secret, only names of modules and positions.
+func Lint(userData string) []string {
+	if strings.TrimSpace(userData) == "" || len(userData) > MaxLintBytes {
+		return nil
+	}
+	text := strings.TrimLeft(userData, " \t\r\n")
+	lower := strings.ToLower(text[:min(len(text), 64)])
+	for _, header := range otherHeaders {
+		if strings.HasPrefix(lower, header) {
+			return nil
+		}
+	}
+	config, err := parse(text)
+	if !strings.HasPrefix(lower, configHeader) {
+		if err == nil && len(config) > 0 && len(unknownModules(config)) == 0 {
+			return []string{"its first line must be " + configHeader + ", or the guest ignores all of it"}
+		}
+		return []string{"its first line must say what it is, such as " + configHeader + " or #!/bin/sh, or the guest ignores all of it"}
+	}
+	if err != nil {
+		return []string{"it is not the YAML that cloud-init reads, so the guest would ignore all of it: " + err.Error()}
+	}
+	return lintConfig(config)
+}
+
+// parse reads YAML. Its errors tell the line, in one line of text.
+func parse(text string) (map[string]any, error) {
+	config := map[string]any{}
+	encoded, err := yaml.YAMLToJSONStrict([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s", oneLine(err.Error()))
+	}
+	if bytes.Equal(bytes.TrimSpace(encoded), []byte("null")) {
+		return config, nil
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(encoded), []byte("{")) {
+		return nil, fmt.Errorf("the top level must be modules with a colon, such as runcmd:")
+	}
+	if err := yaml.Unmarshal(encoded, &config); err != nil {
+		return nil, fmt.Errorf("%s", oneLine(err.Error()))
+	}
+	return config, nil
+}
+
+func oneLine(message string) string {
+	message = strings.TrimPrefix(message, "yaml: ")
+	return strings.Join(strings.Fields(message), " ")
+}
+
+func lintConfig(config map[string]any) []string {
+	var problems []string
+	if len(config) == 0 {
+		problems = append(problems, "it sets nothing")
+	}
+	if unknown := unknownModules(config); len(unknown) > 0 {
+		problems = append(problems, fmt.Sprintf("cloud-init does not know %s at the top level and ignores it", quoted(unknown)))
+	}
+	for _, module := range slices.Sorted(maps.Keys(config)) {
+		if _, isList := config[module].([]any); listModules[module] && !isList && config[module] != nil {
+			problems = append(problems, fmt.Sprintf("%q must be a list: begin its lines with a dash", module))
+		}
+	}
+	return problems
+}
+
+func unknownModules(config map[string]any) []string {
+	var unknown []string
+	for _, module := range slices.Sorted(maps.Keys(config)) {
+		if !modules[module] && !strings.HasPrefix(module, "x-") && !strings.HasPrefix(module, ".") {
+			unknown = append(unknown, module)
+		}
+	}
+	return unknown
+}
+
+// quoted lists a few names in a form that fits into a header.
+func quoted(names []string) string {
+	const most = 5
+	var out []string
+	for _, name := range names[:min(len(names), most)] {
+		if len(name) > 40 {
+			name = strings.ToValidUTF8(name[:40], "") + "..."
+		}
+		out = append(out, fmt.Sprintf("%q", name))
+	}
+	if len(names) > most {
+		out = append(out, fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(out, ", ")
+}
