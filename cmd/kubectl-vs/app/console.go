@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// escape is Ctrl-], the key that leaves the console, as in virtctl and telnet.
+const escape = 0x1d
+
+func (s *session) consoleCommand() *cobra.Command {
+	var takeOver bool
+	var timeout time.Duration
+	command := s.named(&cobra.Command{
+		Use:     "console NAME",
+		Short:   "Connect to the serial console of a machine; leave it with Ctrl-]",
+		Example: "  kubectl vs console my-vs",
+	})
+	command.Flags().BoolVar(&takeOver, "take-over", false, "end the session of whoever is connected now")
+	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for a machine that is starting")
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		return s.console(command.Context(), arguments[0], streamQuery(timeout, takeOver))
+	}
+	return command
+}
+
+// streamQuery is what console and vnc ask of the server.
+func streamQuery(wait time.Duration, takeOver bool) url.Values {
+	query := url.Values{}
+	if wait > 0 {
+		query.Set("wait", strconv.FormatInt(int64(min(wait, 5*time.Minute)/time.Second), 10))
+	}
+	if takeOver {
+		query.Set("takeOver", "true")
+	}
+	return query
+}
+
+func (s *session) console(ctx context.Context, name string, query url.Values) error {
+	connection, err := s.open(ctx, name, query, "console")
+	if err != nil {
+		return err
+	}
+	restore, err := s.rawTerminal()
+	if err != nil {
+		return err
+	}
+	defer restore()
+	fmt.Fprintf(s.ErrOut, "Connected to %s. Leave with Ctrl-].\r\n", name)
+	err = copyStream(ctx, connection, &escapeReader{reader: s.In}, s.Out)
+	fmt.Fprint(s.ErrOut, "\r\n")
+	return err
+}
+
+// rawTerminal hands every key to the guest, and returns what gives the terminal back.
+func (s *session) rawTerminal() (func(), error) {
+	file, ok := s.In.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return func() {}, nil
+	}
+	state, err := term.MakeRaw(int(file.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("set up the terminal: %w", err)
+	}
+	return func() {
+		if err := term.Restore(int(file.Fd()), state); err != nil {
+			fmt.Fprintln(s.ErrOut, "restore the terminal with the command reset:", err)
+		}
+	}, nil
+}
+
+// escapeReader ends at the escape key.
+type escapeReader struct{ reader io.Reader }
+
+// Read implements io.Reader.
+func (r *escapeReader) Read(buffer []byte) (int, error) {
+	n, err := r.reader.Read(buffer)
+	for i, key := range buffer[:n] {
+		if key == escape {
+			return i, io.EOF
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,138 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes/scheme"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// defaultImage is the cloud image that "kubectl vs create" takes if none is named: the current Ubuntu LTS.
+const defaultImage = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
+
+// wish is a machine as the flags of "kubectl vs create" describe it.
+type wish struct {
+	cores                                    int32
+	memory, disk                             string
+	image, storageClass, strategy, cloudInit string
+	gpu                                      string
+	gpuCount                                 int32
+	tcp, udp                                 []int32
+}
+
+func (s *session) createCommand() *cobra.Command {
+	w := &wish{}
+	var wait bool
+	var timeout time.Duration
+	dryRun := "none"
+	printFlags := genericclioptions.NewPrintFlags("created").WithTypeSetter(scheme.Scheme)
+	command := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Create a machine from flags",
+		Example: "  kubectl vs create my-vs --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
+		Args:    cobra.ExactArgs(1),
+	}
+	flags := command.Flags()
+	flags.Int32Var(&w.cores, "cores", 1, "number of CPU cores")
+	flags.StringVar(&w.memory, "memory", "2Gi", "memory of the guest")
+	flags.StringVar(&w.disk, "disk", "10Gi", "size of the root disk")
+	flags.StringVar(&w.image, "image", defaultImage, "URL of the image: http(s):// or docker://")
+	flags.StringVar(&w.storageClass, "storage-class", "", "StorageClass of the root disk; the cluster's default if empty")
+	flags.StringVar(&w.strategy, "run-strategy", "Always", "Always, RerunOnFailure, Manual or Halted")
+	flags.StringVar(&w.cloudInit, "cloud-init", "", "file with cloud-init user data")
+	flags.StringVar(&w.gpu, "gpu", "", "type of GPU, such as nvidia.com/GA100_A100_PCIE_40GB")
+	flags.Int32Var(&w.gpuCount, "gpu-count", 1, "number of GPUs")
+	flags.Int32SliceVar(&w.tcp, "tcp", []int32{22}, "TCP ports that a Service exposes")
+	flags.Int32SliceVar(&w.udp, "udp", nil, "UDP ports that a Service exposes")
+	flags.BoolVar(&wait, "wait", false, "wait until the machine runs, and show progress")
+	flags.DurationVar(&timeout, "timeout", 15*time.Minute, "how long to wait at most")
+	flags.StringVar(&dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
+	printFlags.AddFlags(command)
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		vs, err := w.virtualServer(arguments[0])
+		if err != nil {
+			return err
+		}
+		if dryRun != "client" {
+			client, err := s.client()
+			if err != nil {
+				return err
+			}
+			options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
+			if dryRun == "server" {
+				options.DryRun = []string{metav1.DryRunAll}
+			}
+			if vs, err = client.Create(command.Context(), vs, options); err != nil {
+				return err
+			}
+		}
+		if wait && dryRun == "none" {
+			if err := s.waitFor(command.Context(), vs.Name, "creating "+vs.Name, timeout, func(now *v1beta1.VirtualServer) bool {
+				return now.Status.PrintableStatus == v1beta1.StatusRunning
+			}); err != nil {
+				return err
+			}
+		}
+		vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+		if err := printFlags.Complete("%s"); err != nil {
+			return err
+		}
+		printer, err := printFlags.ToPrinter()
+		if err != nil {
+			return err
+		}
+		return printer.PrintObj(vs, s.Out)
+	}
+	return command
+}
+
+func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
+	memory, err := resource.ParseQuantity(w.memory)
+	if err != nil {
+		return nil, fmt.Errorf("--memory %q: %w", w.memory, err)
+	}
+	disk, err := resource.ParseQuantity(w.disk)
+	if err != nil {
+		return nil, fmt.Errorf("--disk %q: %w", w.disk, err)
+	}
+	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.VirtualServerSpec{
+		RunStrategy: v1beta1.RunStrategy(w.strategy),
+		Resources:   v1beta1.Resources{CPU: v1beta1.CPU{Cores: intstr.FromInt32(w.cores)}, Memory: memory},
+		Storage:     v1beta1.Storage{Root: v1beta1.RootDisk{PVC: v1beta1.RootDiskClaim{Size: disk}, Source: sourceOf(w.image)}},
+		Network:     v1beta1.Network{TCP: w.tcp, UDP: w.udp},
+	}}
+	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+	if w.storageClass != "" {
+		vs.Spec.Storage.Root.PVC.StorageClassName = &w.storageClass
+	}
+	if w.gpu != "" {
+		vs.Spec.Resources.GPU = &v1beta1.GPU{Type: w.gpu, Count: w.gpuCount}
+	}
+	if w.cloudInit != "" {
+		userData, err := os.ReadFile(w.cloudInit)
+		if err != nil {
+			return nil, err
+		}
+		vs.Spec.CloudInit = string(userData)
+	}
+	return vs, nil
+}
+
+// sourceOf chooses the source by the scheme of the image's URL.
+func sourceOf(image string) cdiv1.DataVolumeSource {
+	for _, scheme := range []string{cdiv1.RegistrySchemeDocker, cdiv1.RegistrySchemeOci} {
+		if len(image) > len(scheme) && image[:len(scheme)+1] == scheme+":" {
+			return cdiv1.DataVolumeSource{Registry: &cdiv1.DataVolumeSourceRegistry{URL: &image}}
+		}
+	}
+	return cdiv1.DataVolumeSource{HTTP: &cdiv1.DataVolumeSourceHTTP{URL: image}}
+}

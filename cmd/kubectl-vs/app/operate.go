@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// operation is one of the commands that change the state of a machine.
+type operation struct {
+	*session
+	subresource string
+	// past is what the command says when the server has accepted it.
+	past string
+	// done says whether the machine is where the operation leads. It gets the machine as it was before.
+	done func(before, now *v1beta1.VirtualServer) bool
+	body func() any
+
+	wait    bool
+	timeout time.Duration
+	dryRun  string
+	printer *genericclioptions.PrintFlags
+}
+
+func (s *session) startCommand() *cobra.Command {
+	var paused bool
+	o := &operation{session: s, subresource: "start", past: "starting", done: func(_, now *v1beta1.VirtualServer) bool {
+		return now.Status.PrintableStatus == v1beta1.StatusRunning || paused && now.Status.PrintableStatus == v1beta1.StatusPaused
+	}}
+	o.body = func() any { return &v1beta1.StartOptions{Paused: paused, DryRun: o.dryRuns()} }
+	command := o.command("start NAME", "Start a machine", "  kubectl vs start my-vs --wait")
+	command.Flags().BoolVar(&paused, "paused", false, "start the machine paused")
+	return command
+}
+
+func (s *session) stopCommand() *cobra.Command {
+	var force bool
+	var grace int64
+	o := &operation{session: s, subresource: "stop", past: "stopping", done: func(_, now *v1beta1.VirtualServer) bool {
+		return now.Status.PrintableStatus == v1beta1.StatusStopped
+	}}
+	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
+	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
+	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
+	o.body = func() any {
+		return &v1beta1.StopOptions{Force: force, GracePeriodSeconds: seconds(grace), DryRun: o.dryRuns()}
+	}
+	return command
+}
+
+func (s *session) restartCommand() *cobra.Command {
+	var force bool
+	o := &operation{session: s, subresource: "restart", past: "restarting", done: func(before, now *v1beta1.VirtualServer) bool {
+		return now.Status.PrintableStatus == v1beta1.StatusRunning && now.Status.VM.InstanceUID != before.Status.VM.InstanceUID
+	}}
+	command := o.command("restart NAME", "Restart a machine", "  kubectl vs restart my-vs --wait")
+	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
+	o.body = func() any { return &v1beta1.RestartOptions{Force: force, DryRun: o.dryRuns()} }
+	return command
+}
+
+func (s *session) pauseCommand() *cobra.Command {
+	o := &operation{session: s, subresource: "pause", past: "pausing", done: func(_, now *v1beta1.VirtualServer) bool {
+		return now.Status.PrintableStatus == v1beta1.StatusPaused
+	}}
+	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
+	return o.command("pause NAME", "Pause a machine: it keeps its memory and gets no CPU", "  kubectl vs pause my-vs")
+}
+
+func (s *session) unpauseCommand() *cobra.Command {
+	o := &operation{session: s, subresource: "unpause", past: "unpausing", done: func(_, now *v1beta1.VirtualServer) bool {
+		return now.Status.PrintableStatus == v1beta1.StatusRunning
+	}}
+	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
+	return o.command("unpause NAME", "Let a paused machine go on", "  kubectl vs unpause my-vs")
+}
+
+func (o *operation) command(use, short, example string) *cobra.Command {
+	command := o.named(&cobra.Command{Use: use, Short: short, Example: example})
+	o.printer = genericclioptions.NewPrintFlags(o.past).WithTypeSetter(scheme.Scheme)
+	command.Flags().BoolVar(&o.wait, "wait", false, "wait until the machine is there, and show progress")
+	command.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait at most")
+	command.Flags().StringVar(&o.dryRun, "dry-run", "none", `"server" checks the operation without carrying it out`)
+	o.printer.AddFlags(command)
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		return o.run(command.Context(), arguments[0])
+	}
+	return command
+}
+
+func (o *operation) run(ctx context.Context, name string) error {
+	if o.dryRun != "none" && o.dryRun != "server" {
+		return fmt.Errorf("--dry-run is none or server, not %q", o.dryRun)
+	}
+	before, err := o.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(o.body())
+	if err != nil {
+		return err
+	}
+	if err := o.post(ctx, name, body); err != nil {
+		return err
+	}
+	if o.dryRun == "none" && o.wait {
+		what := fmt.Sprintf("%s %s", strings.ToLower(o.past), name)
+		if err := o.waitFor(ctx, name, what, o.timeout, func(now *v1beta1.VirtualServer) bool {
+			return now.Status.PendingOperation == nil && o.done(before, now)
+		}); err != nil {
+			return err
+		}
+	}
+	return o.print(ctx, name, before)
+}
+
+// post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
+func (o *operation) post(ctx context.Context, name string, body []byte) error {
+	kube, err := o.kube()
+	if err != nil {
+		return err
+	}
+	namespace, err := o.namespace()
+	if err != nil {
+		return err
+	}
+	return kube.Discovery().RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
+		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
+}
+
+// print says what happened: the transition of the run strategy in words, or the object in a format that was asked for.
+func (o *operation) print(ctx context.Context, name string, before *v1beta1.VirtualServer) error {
+	now, err := o.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if format := o.printer.OutputFormat; format != nil && *format != "" {
+		now.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+		printer, err := o.printer.ToPrinter()
+		if err != nil {
+			return err
+		}
+		return printer.PrintObj(now, o.Out)
+	}
+	line := fmt.Sprintf("virtualserver/%s %s", name, o.past)
+	switch {
+	case o.dryRun == "server":
+		line += " (server dry run)"
+	case o.wait:
+		line = fmt.Sprintf("virtualserver/%s is %s", name, now.Status.PrintableStatus)
+	}
+	if from, to := before.Status.RunStrategy, now.Status.RunStrategy; from != to {
+		line += fmt.Sprintf(", run strategy %s -> %s", from, to)
+	}
+	_, err = fmt.Fprintln(o.Out, line)
+	return err
+}
+
+func (o *operation) dryRuns() []string {
+	if o.dryRun == "server" {
+		return []string{metav1.DryRunAll}
+	}
+	return nil
+}
+
+func seconds(value int64) *int64 {
+	if value < 0 {
+		return nil
+	}
+	return &value
+}

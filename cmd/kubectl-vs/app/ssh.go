@@ -1,0 +1,90 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (s *session) sshCommand() *cobra.Command {
+	var port uint16
+	command := &cobra.Command{
+		Use:               "ssh [USER@]NAME [-- SSH-ARGUMENTS]",
+		Short:             "Log in to a machine with the local ssh",
+		Example:           "  kubectl vs ssh ubuntu@my-vs\n  kubectl vs ssh ubuntu@my-vs -- -i ~/.ssh/id_ed25519 uptime",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: s.completeName,
+	}
+	command.Flags().Uint16Var(&port, "port", 22, "the port that ssh listens on in the machine")
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		namespace, err := s.namespace()
+		if err != nil {
+			return err
+		}
+		ssh, err := exec.LookPath("ssh")
+		if err != nil {
+			return fmt.Errorf("the local ssh is needed: %w", err)
+		}
+		user, name, named := strings.Cut(arguments[0], "@")
+		if !named {
+			user, name = "", arguments[0]
+		}
+		// ssh itself runs this program again, which carries its bytes to the machine.
+		proxy := append([]string{self}, s.connectionFlags()...)
+		proxy = append(proxy, "port-forward", "--stdio", "--namespace", namespace, name, fmt.Sprint(port))
+		run := exec.CommandContext(command.Context(), ssh, sshArguments(user, namespace, name, proxy, arguments[1:])...)
+		run.Stdin, run.Stdout, run.Stderr = s.In, s.Out, s.ErrOut
+		return run.Run()
+	}
+	return command
+}
+
+// sshArguments are ssh's own. The host alias keeps the keys of different machines apart in known_hosts.
+func sshArguments(user, namespace, name string, proxy, more []string) []string {
+	quoted := make([]string, len(proxy))
+	for i, word := range proxy {
+		quoted[i] = "'" + strings.ReplaceAll(strings.ReplaceAll(word, "%", "%%"), "'", `'\''`) + "'"
+	}
+	alias := "vs." + name + "." + namespace
+	arguments := []string{"-o", "ProxyCommand=" + strings.Join(quoted, " "), "-o", "HostKeyAlias=" + alias}
+	if user != "" {
+		arguments = append(arguments, "-l", user)
+	}
+	var options, remote []string
+	for i, word := range more {
+		if !strings.HasPrefix(word, "-") && (i == 0 || !takesValue(more[i-1])) {
+			remote = more[i:]
+			break
+		}
+		options = append(options, word)
+	}
+	arguments = append(arguments, options...)
+	return append(append(arguments, alias), remote...)
+}
+
+// takesValue says whether an option of ssh is followed by its value (ssh(1)).
+func takesValue(option string) bool {
+	return len(option) == 2 && strings.Contains("BbcDEeFIiJLlmOoPpQRSWw", option[1:])
+}
+
+// connectionFlags repeats the flags by which this command was told how to connect.
+func (s *session) connectionFlags() []string {
+	var flags []string
+	for flag, value := range map[string]*string{
+		"--kubeconfig": s.flags.KubeConfig, "--context": s.flags.Context, "--cluster": s.flags.ClusterName,
+		"--user": s.flags.AuthInfoName, "--server": s.flags.APIServer, "--certificate-authority": s.flags.CAFile,
+		"--client-certificate": s.flags.CertFile, "--client-key": s.flags.KeyFile, "--as": s.flags.Impersonate,
+	} {
+		if value != nil && *value != "" {
+			flags = append(flags, flag, *value)
+		}
+	}
+	return flags
+}

@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+// plainProtocol is the websocket subprotocol of KubeVirt's streams: raw bytes in binary messages
+// (kubevirt.io/client-go/subresources).
+const plainProtocol = "plain.kubevirt.io"
+
+// closeTimeout is how long a last close message may take.
+const closeTimeout = 2 * time.Second
+
+// open opens a stream subresource of a VirtualServer.
+func (s *session) open(ctx context.Context, name string, query url.Values, subresource ...string) (*websocket.Conn, error) {
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := s.namespace()
+	if err != nil {
+		return nil, err
+	}
+	location, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, err
+	}
+	location.Path = strings.TrimSuffix(location.Path, "/") + resourcePath(namespace, name, subresource...)
+	location.RawQuery = query.Encode()
+	location.Scheme = strings.Replace(location.Scheme, "http", "ws", 1)
+	return dial(ctx, config, location)
+}
+
+// dial opens a websocket with everything that a rest.Config can hold: CA, client certificate, token, exec plugin, proxy.
+func dial(ctx context.Context, config *rest.Config, location *url.URL) (*websocket.Conn, error) {
+	tlsConfig, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, err
+	}
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	tlsConfig.NextProtos = []string{"http/1.1"}
+	recorder := &headerRecorder{}
+	wrapped, err := rest.HTTPWrappersForConfig(config, recorder)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := wrapped.RoundTrip(request); err != nil && !errors.Is(err, errRecorded) {
+		return nil, err
+	}
+	dialer := websocket.Dialer{
+		TLSClientConfig: tlsConfig, Subprotocols: []string{plainProtocol}, Proxy: http.ProxyFromEnvironment,
+		HandshakeTimeout: 5*time.Minute + 10*time.Second, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
+	}
+	if config.Proxy != nil {
+		dialer.Proxy = config.Proxy
+	}
+	connection, response, err := dialer.DialContext(ctx, location.String(), recorder.header)
+	if err == nil {
+		return connection, nil
+	}
+	if response != nil {
+		return nil, statusError(response)
+	}
+	return nil, err
+}
+
+var errRecorded = errors.New("headers are recorded")
+
+// headerRecorder collects the headers that the wrappers of a rest.Config add, because a websocket dial bypasses them.
+type headerRecorder struct{ header http.Header }
+
+// RoundTrip implements http.RoundTripper without sending anything.
+func (r *headerRecorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.header = request.Header.Clone()
+	return nil, errRecorded
+}
+
+// statusError turns a refusal into the message that the server gave.
+func statusError(response *http.Response) error {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return fmt.Errorf("%s: %w", response.Status, err)
+	}
+	status := metav1.Status{}
+	if json.Unmarshal(body, &status) == nil && status.Message != "" {
+		return fmt.Errorf("%s (%s)", status.Message, response.Status)
+	}
+	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
+}
+
+// copyStream moves bytes both ways until one side ends, and returns why: nil for a normal end. The caller's reader may
+// stay blocked after that; its goroutine ends with the process or with the next read.
+func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 2)
+	go func() { ended <- receive(connection, out) }()
+	go func() { ended <- send(connection, in) }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+	}
+	message := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	deadline := time.Now().Add(closeTimeout)
+	if writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline); writeErr != nil && err == nil && !errors.Is(writeErr, websocket.ErrCloseSent) {
+		err = writeErr
+	}
+	return errors.Join(err, connection.Close())
+}
+
+func receive(connection *websocket.Conn, out io.Writer) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		_, reader, err := connection.NextReader()
+		if err != nil {
+			return closeReason(err)
+		}
+		if _, err := io.CopyBuffer(out, reader, buffer); err != nil {
+			return err
+		}
+	}
+}
+
+func send(connection *websocket.Conn, in io.Reader) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := in.Read(buffer)
+		if n > 0 {
+			if writeErr := connection.WriteMessage(websocket.BinaryMessage, buffer[:n]); writeErr != nil {
+				return closeReason(writeErr)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// closeReason shows the reason that the server gave for closing.
+func closeReason(err error) error {
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed) && closed.Code == websocket.CloseNormalClosure && closed.Text == "":
+		return nil
+	case errors.As(err, &closed) && closed.Text != "":
+		return errors.New(closed.Text)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// waitFor watches a machine until done, and prints each change of its state to standard error.
+func (s *session) waitFor(ctx context.Context, name, what string, timeout time.Duration, done func(*v1beta1.VirtualServer) bool) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			options.FieldSelector = selector
+			return client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.FieldSelector = selector
+			return client.Watch(ctx, options)
+		},
+	}
+	last := ""
+	_, err = watchtools.UntilWithSync(ctx, source, &v1beta1.VirtualServer{}, nil, func(event watch.Event) (bool, error) {
+		vs, ok := event.Object.(*v1beta1.VirtualServer)
+		if !ok {
+			return false, nil
+		}
+		if event.Type == watch.Deleted {
+			return false, fmt.Errorf("virtualserver %q was deleted", name)
+		}
+		if line := progress(vs); line != last {
+			last = line
+			fmt.Fprintf(s.ErrOut, "%s  %s\n", time.Now().Format(time.TimeOnly), line)
+		}
+		return done(vs), nil
+	})
+	if errors.Is(err, context.DeadlineExceeded) || err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s: not done after %v, last seen: %s (try: kubectl vs why %s)", what, timeout, last, name)
+	}
+	return err
+}
+
+// progress is the state of a machine in one line.
+func progress(vs *v1beta1.VirtualServer) string {
+	line := string(vs.Status.PrintableStatus)
+	if line == "" {
+		line = "Pending"
+	}
+	if vs.Status.Message != "" {
+		line += ": " + vs.Status.Message
+	}
+	if pending := vs.Status.PendingOperation; pending != nil && pending.Message != "" {
+		line += fmt.Sprintf(" (%s: %s)", pending.Type, pending.Message)
+	}
+	return line
+}

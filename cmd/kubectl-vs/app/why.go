@@ -1,0 +1,225 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// link is one step of the chain from the machine down to the object that blocks it.
+type link struct{ object, says string }
+
+// evidence is what "why" looks at. Any part may be missing: the machine has no such object, or the user may not see it.
+type evidence struct {
+	server       *v1beta1.VirtualServer
+	claim        *corev1.PersistentVolumeClaim
+	storageClass string // the name of a StorageClass that does not exist
+	launcher     *corev1.Pod
+	node         *corev1.Node
+	events       []corev1.Event
+	hidden       []string // kinds that the user may not see
+}
+
+func (s *session) whyCommand() *cobra.Command {
+	return s.named(&cobra.Command{
+		Use:     "why NAME",
+		Short:   "Explain the state of a machine, down to the object that blocks it",
+		Example: "  kubectl vs why my-vs",
+		RunE: func(command *cobra.Command, arguments []string) error {
+			vs, err := s.get(command.Context(), arguments[0])
+			if err != nil {
+				return err
+			}
+			kube, err := s.kube()
+			if err != nil {
+				return err
+			}
+			found, err := gather(command.Context(), kube, vs)
+			if err != nil {
+				return err
+			}
+			for depth, link := range explain(found) {
+				fmt.Fprintf(s.Out, "%s%s: %s\n", strings.Repeat("  ", depth), link.object, link.says)
+			}
+			if hint := hint(found); hint != "" {
+				fmt.Fprintln(s.Out, "\nHint:", hint)
+			}
+			if len(found.hidden) > 0 {
+				fmt.Fprintf(s.ErrOut, "You may not see: %s. The chain may be longer.\n", strings.Join(found.hidden, ", "))
+			}
+			return nil
+		},
+	})
+}
+
+// gather reads the objects behind a machine, as far as the user may see them.
+func gather(ctx context.Context, kube kubernetes.Interface, vs *v1beta1.VirtualServer) (*evidence, error) {
+	found := &evidence{server: vs}
+	name := vs.Status.VM.Name
+	if name == "" {
+		return found, nil
+	}
+	core := kube.CoreV1()
+	claim, err := core.PersistentVolumeClaims(vs.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if err := found.note("PersistentVolumeClaims", err); err != nil {
+		return nil, err
+	} else if claim != nil && claim.Name != "" {
+		found.claim = claim
+	}
+	if found.claim != nil && found.claim.Status.Phase == corev1.ClaimPending && found.claim.Spec.StorageClassName != nil {
+		_, err := kube.StorageV1().StorageClasses().Get(ctx, *found.claim.Spec.StorageClassName, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			found.storageClass = *found.claim.Spec.StorageClassName
+		} else if err := found.note("StorageClasses", err); err != nil {
+			return nil, err
+		}
+	}
+	pods, err := core.Pods(vs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubevirt.io=virt-launcher,vm.kubevirt.io/name=" + name})
+	if err := found.note("Pods", err); err != nil {
+		return nil, err
+	} else if err == nil && pods != nil && len(pods.Items) > 0 {
+		found.launcher = &pods.Items[len(pods.Items)-1]
+	}
+	if vs.Status.Node != "" {
+		node, err := core.Nodes().Get(ctx, vs.Status.Node, metav1.GetOptions{})
+		if err := found.note("Nodes", err); err != nil {
+			return nil, err
+		} else if node != nil && node.Name != "" {
+			found.node = node
+		}
+	}
+	events, err := core.Events(vs.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
+	if err := found.note("Events", err); err != nil {
+		return nil, err
+	} else if events != nil {
+		found.events = events.Items
+	}
+	return found, nil
+}
+
+// note remembers what may not be seen, forgives what is not there, and returns everything else.
+func (e *evidence) note(kind string, err error) error {
+	switch {
+	case apierrors.IsForbidden(err):
+		e.hidden = append(e.hidden, kind)
+		return nil
+	case apierrors.IsNotFound(err):
+		return nil
+	}
+	return err
+}
+
+// explain builds the chain. Each link is the cause of the one before.
+func explain(e *evidence) []link {
+	status := &e.server.Status
+	chain := []link{{"VirtualServer " + e.server.Name, firstOf(string(status.PrintableStatus), "not seen by the controller yet")}}
+	add := func(object, says string) { chain = append(chain, link{object, says}) }
+	if status.Message != "" {
+		chain[0].says += ": " + status.Message
+	}
+	if pending := status.PendingOperation; pending != nil {
+		add(fmt.Sprintf("Operation %s by %s", pending.Type, pending.RequestedBy), "pending. "+pending.Message)
+	}
+	for _, wanted := range []struct {
+		kind string
+		bad  metav1.ConditionStatus
+	}{
+		{v1beta1.ConditionReconciled, metav1.ConditionFalse}, {v1beta1.ConditionDataImported, metav1.ConditionFalse},
+		{v1beta1.ConditionFailure, metav1.ConditionTrue},
+	} {
+		if condition := meta.FindStatusCondition(status.Conditions, wanted.kind); condition != nil && condition.Status == wanted.bad {
+			add("Condition "+wanted.kind, fmt.Sprintf("%s, %s", condition.Reason, condition.Message))
+		}
+	}
+	e.explainDisk(add)
+	e.explainPod(add)
+	return chain
+}
+
+func (e *evidence) explainDisk(add func(object, says string)) {
+	if e.claim == nil || e.claim.Status.Phase != corev1.ClaimPending {
+		return
+	}
+	add("PersistentVolumeClaim "+e.claim.Name, firstOf(e.lastWarning("PersistentVolumeClaim", e.claim.Name), "Pending"))
+	if e.storageClass != "" {
+		add("StorageClass "+e.storageClass, "does not exist")
+	}
+}
+
+func (e *evidence) explainPod(add func(object, says string)) {
+	if e.launcher == nil || e.server.Status.PrintableStatus == v1beta1.StatusRunning {
+		return
+	}
+	says := string(e.launcher.Status.Phase)
+	for _, condition := range e.launcher.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			says = condition.Reason + ", " + condition.Message
+		}
+	}
+	if warning := e.lastWarning("Pod", e.launcher.Name); warning != "" && e.launcher.Status.Phase == corev1.PodPending && !strings.Contains(says, ",") {
+		says += ", " + warning
+	}
+	add("Pod "+e.launcher.Name, says)
+	if e.node == nil {
+		return
+	}
+	for _, condition := range e.node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+			add("Node "+e.node.Name, "not ready, "+condition.Message)
+		}
+	}
+}
+
+func (e *evidence) lastWarning(kind, name string) string {
+	var last *corev1.Event
+	for i := range e.events {
+		event := &e.events[i]
+		if event.InvolvedObject.Kind == kind && event.InvolvedObject.Name == name && (last == nil || lastSeen(last).Before(lastSeen(event))) {
+			last = event
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return last.Message
+}
+
+// hint says what to do about the deepest cause.
+func hint(e *evidence) string {
+	status := &e.server.Status
+	switch {
+	case e.storageClass != "":
+		return "name one of 'kubectl get storageclasses' in spec.storage.root.pvc.storageClassName, in a new VirtualServer."
+	case status.Import != nil && status.Import.LastError != "":
+		return "correct spec.storage.root.source; the import then starts again."
+	case status.PrintableStatus == v1beta1.StatusFailedUnschedulable:
+		return "ask for fewer resources, or ask an administrator what the nodes offer."
+	case status.PrintableStatus == v1beta1.StatusCrashLoopBackOff:
+		return "look at the console while it starts: kubectl vs console " + e.server.Name
+	case status.PrintableStatus == v1beta1.StatusUnknown:
+		return "the node is silent. Ask an administrator whether it is down for good before you start the machine elsewhere."
+	case status.PrintableStatus == v1beta1.StatusPaused:
+		return "kubectl vs unpause " + e.server.Name
+	case status.PrintableStatus == v1beta1.StatusStopped:
+		return "kubectl vs start " + e.server.Name
+	}
+	return ""
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

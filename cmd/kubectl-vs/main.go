@@ -1,0 +1,38 @@
+// Command kubectl-vs is the kubectl plugin "kubectl vs": it operates VirtualServers by name.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/app"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	err := app.NewCommand(streams).ExecuteContext(ctx)
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &ended):
+		// ssh, scp and virtctl have said what was wrong; their exit code is ours.
+		return ended.ExitCode()
+	default:
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+}
