@@ -20,7 +20,7 @@ help: ## Say what each target does.
 build: ## Build the product: the API server with its controller, and the kubectl plugin.
 	@echo "Building the product into $(BIN)"
 	@mkdir -p $(BIN)
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	@$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 .PHONY: controlplane
 controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.
@@ -29,7 +29,7 @@ controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local
 .PHONY: lab
 lab: controlplane build ## Build everything that a local control plane needs.
 	@echo "Building the node agent and the launcher into $(BIN)"
-	@$(GO) build -trimpath -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
+	@$(GO) build -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
 
 .PHONY: run
 run: lab ## Start a local control plane with the product and a VirtualServer that reaches Running; stay until Ctrl-C.
