@@ -1,0 +1,114 @@
+// Package apiserver is the extension API server: it serves the group tensorstack.dev and runs the controllers beside it.
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	restclient "k8s.io/client-go/rest"
+
+	tensorstackrest "tensorstack.dev/virtualserver/pkg/registry/tensorstack/rest"
+	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver/storage"
+)
+
+// ControllerFunc runs the controllers until the context ends, and returns after the last of them has stopped. The
+// loopback client reaches this server with all rights; it is for virtualservers only.
+type ControllerFunc func(ctx context.Context, loopback *restclient.Config) error
+
+// ExtraConfig is what this server needs beyond what every generic API server needs.
+type ExtraConfig struct {
+	// Storage is what the storage of virtualservers needs.
+	Storage storage.Options
+	// Subresources makes the subresources that are not served from etcd. It may be nil.
+	Subresources tensorstackrest.Subresources
+	// Handlers wraps the handler of the API, behind authentication, authorization and audit, with handlers of paths that
+	// are not resources. It may be nil.
+	Handlers func(api http.Handler, getter *storage.REST) http.Handler
+	// LongRunning tells which requests to Handlers are long-running. It may be nil.
+	LongRunning apirequest.LongRunningRequestCheck
+	// Controller runs the controllers. It may be nil.
+	Controller ControllerFunc
+	// Streams ends every open stream with a reason and returns when they have ended. It may be nil.
+	CloseStreams func(ctx context.Context)
+}
+
+// Config is the configuration of the server.
+type Config struct {
+	Generic *genericapiserver.RecommendedConfig
+	Extra   ExtraConfig
+}
+
+type completedConfig struct {
+	generic genericapiserver.CompletedConfig
+	extra   *ExtraConfig
+	api     *deferredHandler
+}
+
+// CompletedConfig is a configuration that only Complete can make.
+type CompletedConfig struct {
+	*completedConfig
+}
+
+// Complete fills in what can be derived.
+func (c *Config) Complete() CompletedConfig {
+	c.Generic.LongRunningFunc = longRunning(c.Extra.LongRunning)
+	api := &deferredHandler{}
+	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
+		api.inner = handler
+		return withOperations(genericapiserver.DefaultBuildHandlerChain(api, config))
+	}
+	return CompletedConfig{&completedConfig{generic: c.Generic.Complete(), extra: &c.Extra, api: api}}
+}
+
+// Server is the extension API server.
+type Server struct {
+	Generic *genericapiserver.GenericAPIServer
+}
+
+// New makes the server with its API and its hooks. It does not start anything.
+func (c completedConfig) New() (*Server, error) {
+	generic, err := c.generic.New("virtualserver-apiserver", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, err
+	}
+	provider := tensorstackrest.StorageProvider{Options: c.extra.Storage, Subresources: c.extra.Subresources}
+	group, servers, err := provider.APIGroupInfo(c.generic.RESTOptionsGetter)
+	if err != nil {
+		return nil, err
+	}
+	if err := generic.InstallAPIGroup(group); err != nil {
+		return nil, fmt.Errorf("install the API group: %w", err)
+	}
+	if c.extra.Handlers != nil {
+		c.api.inner = c.extra.Handlers(c.api.inner, servers)
+	}
+	if err := addHooks(generic, c.extra); err != nil {
+		return nil, err
+	}
+	return &Server{Generic: generic}, nil
+}
+
+// deferredHandler lets the filters be built before the handlers behind them. inner is set before the server starts.
+type deferredHandler struct {
+	inner http.Handler
+}
+
+func (h *deferredHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.inner.ServeHTTP(w, r) }
+
+// longRunning names the requests that may last for hours. The library's own rule knows only watch, and every other
+// request gets a deadline and holds a seat of priority and fairness for as long as it lasts.
+func longRunning(more apirequest.LongRunningRequestCheck) apirequest.LongRunningRequestCheck {
+	basic := genericfilters.BasicLongRunningRequestCheck(
+		sets.NewString("watch"), sets.NewString("console", "vnc", "portforward", "usbredir"))
+	return func(r *http.Request, info *apirequest.RequestInfo) bool {
+		if info != nil && info.Subresource == "vnc" && len(info.Parts) > 3 {
+			return false // vnc/screenshot is a picture, not a stream.
+		}
+		return basic(r, info) || (more != nil && more(r, info))
+	}
+}

@@ -1,0 +1,60 @@
+// Package rest installs the resources of the group tensorstack.dev.
+package rest
+
+import (
+	"fmt"
+
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
+	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver/storage"
+)
+
+// Subresources makes the subresources that are not served from etcd, such as console. They find the VirtualServer by
+// getter. The keys are the names of the subresources, such as "console".
+type Subresources func(getter *storage.REST) (map[string]rest.Storage, error)
+
+// StorageProvider makes the storage of the group.
+type StorageProvider struct {
+	// Options are what the storage of virtualservers needs.
+	Options storage.Options
+	// Subresources makes further subresources. It may be nil.
+	Subresources Subresources
+}
+
+// APIGroupInfo returns the group with everything that it serves, ready to be installed, and the main resource.
+func (p StorageProvider) APIGroupInfo(getter generic.RESTOptionsGetter) (*genericapiserver.APIGroupInfo, *storage.REST, error) {
+	group := genericapiserver.NewDefaultAPIGroupInfo(v1beta1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	group.NegotiatedSerializer = scheme.Negotiated()
+
+	servers, err := storage.New(getter, p.Options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("storage of virtualservers: %w", err)
+	}
+	resources := map[string]rest.Storage{
+		"virtualservers":         servers.VirtualServer,
+		"virtualservers/status":  servers.Status,
+		"virtualservers/start":   servers.Start,
+		"virtualservers/stop":    servers.Stop,
+		"virtualservers/restart": servers.Restart,
+	}
+	if p.Subresources != nil {
+		more, err := p.Subresources(servers.VirtualServer)
+		if err != nil {
+			return nil, nil, fmt.Errorf("subresources of virtualservers: %w", err)
+		}
+		for name, subresource := range more {
+			path := "virtualservers/" + name
+			if _, taken := resources[path]; taken {
+				return nil, nil, fmt.Errorf("subresource %s of %s is served already", name, tensorstack.GroupName)
+			}
+			resources[path] = subresource
+		}
+	}
+	group.VersionedResourcesStorageMap[v1beta1.SchemeGroupVersion.Version] = resources
+	return &group, servers.VirtualServer, nil
+}

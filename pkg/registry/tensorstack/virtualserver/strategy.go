@@ -1,0 +1,103 @@
+// Package virtualserver says how VirtualServers are created, updated, selected and shown.
+package virtualserver
+
+import (
+	"context"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// Strategy decides about writes to the main resource: the user owns the spec, the system owns the status.
+type Strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+	clock clock.PassiveClock
+}
+
+var (
+	_ rest.RESTCreateUpdateStrategy = Strategy{}
+	_ rest.RESTDeleteStrategy       = Strategy{}
+	_ rest.ResetFieldsStrategy      = Strategy{}
+)
+
+// NewStrategy returns the strategy of the main resource. The clock dates operations that an edit of the spec ends.
+func NewStrategy(typer runtime.ObjectTyper, clock clock.PassiveClock) Strategy {
+	return Strategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator, clock: clock}
+}
+
+// NamespaceScoped is true: a VirtualServer lives in a namespace.
+func (Strategy) NamespaceScoped() bool { return true }
+
+// AllowCreateOnUpdate is false: PUT does not create, as with most kinds of Kubernetes.
+func (Strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate is true, as with the kinds of Kubernetes itself: "kubectl replace" of a manifest without a
+// resourceVersion works.
+func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// Canonicalize does nothing: defaults are set when an object is decoded.
+func (Strategy) Canonicalize(runtime.Object) {}
+
+// PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force.
+func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	vs := obj.(*tensorstack.VirtualServer)
+	vs.Generation = 1
+	vs.Status = tensorstack.VirtualServerStatus{RunStrategy: vs.Spec.RunStrategy}
+}
+
+// PrepareForUpdate keeps the status and moves the generation when the spec changes. An edit of spec.runStrategy puts the
+// new value into force as if the machine had just been created; an operation that is pending then has lost its meaning
+// and ends as superseded.
+func (s Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
+	newVS.Status = oldVS.Status
+	if newVS.Spec.RunStrategy != oldVS.Spec.RunStrategy {
+		newVS.Status = *oldVS.Status.DeepCopy()
+		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
+		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
+	}
+	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
+		newVS.Generation = oldVS.Generation + 1
+	}
+}
+
+// Validate checks a new object.
+func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return nil
+}
+
+// ValidateUpdate checks a changed object.
+func (Strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return nil
+}
+
+// WarningsOnCreate tells the user what is accepted but probably not meant.
+func (Strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {
+	return nil
+}
+
+// WarningsOnUpdate tells the user what is accepted but probably not meant.
+func (Strategy) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
+	return nil
+}
+
+// GetResetFields names what a write to the main resource cannot set, so that server-side apply does not make the writer
+// its owner.
+func (Strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("status"))
+}
+
+func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1beta1.SchemeGroupVersion.String()): fieldpath.NewSet(paths...),
+	}
+}
