@@ -23,7 +23,7 @@ const (
 // name turns out to be taken by an object of somebody else.
 func VMName(name string, uid types.UID, collisionCount int32) string {
 	// None of the parts can hold a slash, so different parts never give the same text.
-	return VMNamePrefix + hash(fmt.Sprintf("%s/%s/%d", name, uid, collisionCount), hashDigits)
+	return VMNamePrefix + Hash(fmt.Sprintf("%s/%s/%d", name, uid, collisionCount), hashDigits)
 }
 
 // LabelValue returns the name as a label value: the name itself, or, if it is longer than the 63 characters that
@@ -42,11 +42,11 @@ func Shorten(name string, limit int) string {
 	if len(name) <= limit {
 		return name
 	}
-	return name[:limit-digits-1] + "-" + hash(name, digits)
+	return name[:limit-digits-1] + "-" + Hash(name, digits)
 }
 
-// hash returns the first digits of the text's SHA-256 in hexadecimal.
-func hash(text string, digits int) string {
+// Hash returns the first digits of the SHA-256 of the text, in hexadecimal. digits is at most 64.
+func Hash(text string, digits int) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:digits]
 }

@@ -1,0 +1,138 @@
+package translate
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// Options are what the controller says about a VirtualMachine beside the spec.
+type Options struct {
+	// RunStrategy is the strategy to write into the VirtualMachine, together with AnnotationAppliedRunStrategy. If it is
+	// empty neither is set, and a merge keeps what the VirtualMachine has.
+	RunStrategy v1beta1.RunStrategy
+	// HoldForImport writes Halted in place of RunStrategy. It is for a machine with an ephemeral root disk that is not
+	// imported yet: KubeVirt does not wait for the import of such a disk.
+	HoldForImport bool
+	// ForwardAllPorts leaves the port list of the interface empty, which makes KubeVirt forward every port to the guest.
+	// Otherwise only the ports in spec.network are forwarded, if there are any.
+	ForwardAllPorts bool
+}
+
+// VirtualMachine returns the VirtualMachine that the VirtualServer describes. Its name is status.vm.name. The error is an
+// aggregate of field errors and says what in the spec KubeVirt cannot realise.
+func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.VirtualMachine, error) {
+	var errs field.ErrorList
+	if vs.Status.VM.Name == "" {
+		errs = append(errs, field.Required(field.NewPath("status", "vm", "name"), "the machine has no name yet"))
+	}
+	cpu, err := cpuOf(vs.Spec.Resources.CPU)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	attached, attachErrs := attachments(vs)
+	errs = append(errs, attachErrs...)
+	if len(errs) > 0 {
+		return nil, errs.ToAggregate()
+	}
+
+	vm := &kubevirtv1.VirtualMachine{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: kubevirtv1.VirtualMachineGroupVersionKind.GroupVersion().String(),
+			Kind:       kubevirtv1.VirtualMachineGroupVersionKind.Kind,
+		},
+		ObjectMeta: objectMeta(vs),
+	}
+	if strategy := effectiveStrategy(options); strategy != "" {
+		vm.Spec.RunStrategy = ptr.To(kubevirtv1.VirtualMachineRunStrategy(strategy))
+		vm.Annotations[AnnotationAppliedRunStrategy] = string(strategy)
+	}
+
+	network := vs.Spec.Network
+	template := &kubevirtv1.VirtualMachineInstanceTemplateSpec{}
+	template.ObjectMeta.Labels = Labels(vs)
+	template.ObjectMeta.Labels[LabelMachine] = vs.Status.VM.Name
+	template.Spec = kubevirtv1.VirtualMachineInstanceSpec{
+		Domain: kubevirtv1.DomainSpec{
+			CPU:      cpu,
+			Memory:   &kubevirtv1.Memory{Guest: ptr.To(vs.Spec.Resources.Memory.DeepCopy())},
+			Firmware: &kubevirtv1.Firmware{UUID: firmwareUUID(vs.UID)},
+			Devices: kubevirtv1.Devices{
+				Disks:       attached.disks,
+				Filesystems: attached.filesystems,
+				GPUs:        gpus(vs.Spec.Resources.GPU),
+				Interfaces:  []kubevirtv1.Interface{networkInterface(network, options.ForwardAllPorts)},
+			},
+		},
+		Volumes:   attached.volumes,
+		Networks:  []kubevirtv1.Network{*kubevirtv1.DefaultPodNetwork()},
+		DNSPolicy: network.DNSPolicy,
+		DNSConfig: dnsConfig(network),
+		// Live migration is not supported, so a drained node shuts the machine down as it would a pod.
+		EvictionStrategy: ptr.To(kubevirtv1.EvictionStrategyNone),
+	}
+	template.ObjectMeta.Annotations = map[string]string{
+		AnnotationName:    vs.Name,
+		AnnotationApplied: recordOf(vs, template).String(),
+	}
+	vm.Spec.Template = template
+	return vm, nil
+}
+
+func effectiveStrategy(options Options) v1beta1.RunStrategy {
+	if options.HoldForImport {
+		return v1beta1.RunStrategyHalted
+	}
+	return options.RunStrategy
+}
+
+// cpuOf puts the number of CPUs into cores. KubeVirt changes the number of sockets of a machine that runs, and migrates it
+// to do so; migration is not supported here, and for most machines not possible. A change of cores waits for a restart
+// and is reported. maxSockets 1 keeps KubeVirt from reserving four times the CPUs for such a change.
+func cpuOf(cpu v1beta1.CPU) (*kubevirtv1.CPU, *field.Error) {
+	cores, err := Cores(cpu.Cores)
+	if err != nil {
+		return nil, field.Invalid(field.NewPath("spec", "resources", "cpu", "cores"), cpu.Cores.String(), err.Error())
+	}
+	return &kubevirtv1.CPU{Cores: cores, Sockets: 1, MaxSockets: 1, Threads: 1, Model: cpu.Model}, nil
+}
+
+// Cores returns the number of cores, which may be written as a number or as text. It is at least 1.
+func Cores(cores intstr.IntOrString) (uint32, error) {
+	parsed, err := strconv.ParseUint(cores.String(), 10, 32)
+	if err != nil || parsed == 0 {
+		return 0, fmt.Errorf("must be a whole number of at least 1, such as 2 or \"2\"")
+	}
+	return uint32(parsed), nil
+}
+
+// gpuPrefix is what the names of our GPUs start with.
+const gpuPrefix = "gpu-"
+
+func gpus(gpu *v1beta1.GPU) []kubevirtv1.GPU {
+	if gpu == nil {
+		return nil
+	}
+	var devices []kubevirtv1.GPU
+	for i := range gpu.Count {
+		devices = append(devices, kubevirtv1.GPU{Name: gpuPrefix + strconv.Itoa(int(i)), DeviceName: gpu.Type})
+	}
+	return devices
+}
+
+// firmwareUUID derives the UUID of the firmware from the UID of the VirtualServer. Cloud-init takes it for the identity of
+// the machine: with a new one it would set the machine up anew. KubeVirt would choose a random UUID at creation, which
+// would be lost when somebody deletes the VirtualMachine and we make it again.
+func firmwareUUID(uid types.UID) types.UID {
+	space := uuid.NewSHA1(uuid.NameSpaceDNS, []byte("virtualservers."+v1beta1.GroupName))
+	return types.UID(uuid.NewSHA1(space, []byte(uid)).String())
+}

@@ -1,0 +1,107 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// networkInterface connects the machine to the pod network by masquerade, the binding that works with every pod network.
+func networkInterface(network v1beta1.Network, forwardAll bool) kubevirtv1.Interface {
+	nic := *kubevirtv1.DefaultMasqueradeNetworkInterface()
+	nic.MacAddress = network.MACAddress
+	if forwardAll {
+		return nic
+	}
+	for _, port := range ports(network) {
+		nic.Ports = append(nic.Ports, kubevirtv1.Port{
+			Name:     port.Name,
+			Protocol: string(port.Protocol),
+			Port:     port.Port,
+		})
+	}
+	return nic
+}
+
+// ports returns the TCP ports and then the UDP ports, sorted because their order in the spec means nothing, with names
+// that differ even where the numbers do not.
+func ports(network v1beta1.Network) []corev1.ServicePort {
+	var all []corev1.ServicePort
+	add := func(prefix string, protocol corev1.Protocol, numbers []int32) {
+		for _, number := range slices.Sorted(slices.Values(numbers)) {
+			all = append(all, corev1.ServicePort{
+				Name:       fmt.Sprintf("%s-%d", prefix, number),
+				Protocol:   protocol,
+				Port:       number,
+				TargetPort: intstr.FromInt32(number),
+			})
+		}
+	}
+	add("tcp", corev1.ProtocolTCP, network.TCP)
+	add("udp", corev1.ProtocolUDP, network.UDP)
+	return all
+}
+
+// dnsConfig returns nil for an empty configuration, which means the same.
+func dnsConfig(network v1beta1.Network) *corev1.PodDNSConfig {
+	config := network.DNSConfig
+	if config == nil || len(config.Nameservers)+len(config.Searches)+len(config.Options) == 0 {
+		return nil
+	}
+	return config.DeepCopy()
+}
+
+// Service returns the Service that exposes the ports of the machine, or nil if there are none: Kubernetes refuses a
+// Service without ports.
+func Service(vs *v1beta1.VirtualServer) *corev1.Service {
+	all := ports(vs.Spec.Network)
+	if len(all) == 0 {
+		return nil
+	}
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: objectMeta(vs),
+		Spec: corev1.ServiceSpec{
+			Type:     corev1.ServiceTypeClusterIP,
+			Selector: map[string]string{LabelMachine: vs.Status.VM.Name},
+			Ports:    all,
+		},
+	}
+}
+
+// MergeService writes our ports, selector, labels and annotations over a copy of the live Service, and says whether that
+// changed anything. The type is not ours once the Service exists: somebody may have made it a NodePort or a LoadBalancer.
+func MergeService(live, desired *corev1.Service) (*corev1.Service, bool) {
+	merged := live.DeepCopy()
+	mergeMeta(&merged.ObjectMeta, &desired.ObjectMeta)
+	if !equality.Semantic.DeepEqual(merged.Spec.Selector, desired.Spec.Selector) {
+		merged.Spec.Selector = desired.DeepCopy().Spec.Selector
+	}
+	merged.Spec.Ports = mergePorts(live.Spec.Ports, desired.Spec.Ports)
+	return merged, !equality.Semantic.DeepEqual(live, merged)
+}
+
+// mergePorts keeps what Kubernetes or others set on a port of ours: the node port and the application protocol. Ports of
+// others go, since the list of ports is what the user wrote.
+func mergePorts(live, desired []corev1.ServicePort) []corev1.ServicePort {
+	byName := make(map[string]corev1.ServicePort, len(live))
+	for _, port := range live {
+		byName[port.Name] = port
+	}
+	merged := make([]corev1.ServicePort, 0, len(desired))
+	for _, port := range desired {
+		if old, found := byName[port.Name]; found {
+			port.NodePort = old.NodePort
+			port.AppProtocol = copyOf(old.AppProtocol)
+		}
+		merged = append(merged, port)
+	}
+	return merged
+}

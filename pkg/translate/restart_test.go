@@ -1,0 +1,185 @@
+package translate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+func TestRestartRequired(t *testing.T) {
+	for name, test := range map[string]struct {
+		before func(*v1beta1.VirtualServer)
+		edit   func(*v1beta1.VirtualServer)
+		want   []string
+	}{
+		"nothing": {edit: func(*v1beta1.VirtualServer) {}},
+		"run strategy acts at once": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.RunStrategy = v1beta1.RunStrategyHalted }},
+		"cores": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.CPU.Cores = intstr.FromInt32(4) },
+			want: []string{"spec.resources.cpu.cores: 1 -> 4"}},
+		"cores written as a number": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.CPU.Cores = intstr.FromInt32(1) }},
+		"model": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.CPU.Model = "Conroe" },
+			want: []string{"spec.resources.cpu.model: host-model -> Conroe"}},
+		"model taken back": {
+			before: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.CPU.Model = "Conroe" },
+			edit:   func(*v1beta1.VirtualServer) {},
+			want:   []string{"spec.resources.cpu.model: Conroe -> none"}},
+		"memory": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.Memory = resource.MustParse("16Gi") },
+			want: []string{"spec.resources.memory: 8Gi -> 16Gi"}},
+		"memory written another way": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.Memory = resource.MustParse("8192Mi") }},
+		"gpus": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.GPU = &v1beta1.GPU{Type: "a.com/gpu", Count: 2} },
+			want: []string{"spec.resources.gpu: none -> 2 x a.com/gpu"}},
+		"ephemeral root": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Storage.Root.Ephemeral = true },
+			want: []string{"spec.storage.root: persistent -> ephemeral"}},
+		"disk added": {
+			edit: withAdditionalDisks(claimDisk("disk-name", "pvc-as-disk"), claimDisk("more", "x")),
+			want: []string{"spec.storage.additionalDisks[more]: none -> PVC x, serial more"}},
+		"disk removed": {
+			edit: withAdditionalDisks(),
+			want: []string{"spec.storage.additionalDisks[disk-name]: PVC pvc-as-disk, serial disk-name -> none"}},
+		"disk changed": {
+			edit: withAdditionalDisks(claimDisk("disk-name", "other")),
+			want: []string{"spec.storage.additionalDisks[disk-name]: PVC pvc-as-disk, serial disk-name -> PVC other, serial disk-name"}},
+		"disk order": {
+			before: withAdditionalDisks(claimDisk("a", "x"), claimDisk("b", "y")),
+			edit:   withAdditionalDisks(claimDisk("b", "y"), claimDisk("a", "x")),
+			want:   []string{"spec.storage.additionalDisks order: root, a, b, cloudinit -> root, b, a, cloudinit"}},
+		"filesystem": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Storage.Filesystems[0].PersistentVolumeClaim.ReadOnly = true },
+			want: []string{"spec.storage.filesystems[my-filesys]: PVC pvc-as-fs -> PVC pvc-as-fs read-only"}},
+		"ports": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.UDP = []int32{80} },
+			want: []string{"spec.network ports: 80/tcp 5901/tcp -> 80/tcp 5901/tcp 80/udp"}},
+		"ports in another order": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.TCP = []int32{5901, 80} }},
+		"no ports": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.TCP = nil },
+			want: []string{"spec.network ports: 80/tcp 5901/tcp -> all"}},
+		"mac": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.MACAddress = "02:00:00:4c:1f:07" },
+			want: []string{"spec.network.macAddress: none -> 02:00:00:4c:1f:07"}},
+		"dns": {
+			edit: func(vs *v1beta1.VirtualServer) {
+				vs.Spec.Network.DNSPolicy = corev1.DNSNone
+				vs.Spec.Network.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"10.0.0.1"}, Searches: []string{"lab"},
+					Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: ptr.To("2")}, {Name: "rotate"}}}
+			},
+			want: []string{"spec.network.dnsPolicy: ClusterFirst -> None",
+				"spec.network.dnsConfig: none -> nameservers 10.0.0.1, searches lab, option ndots:2, option rotate"}},
+		"cloud-init text": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.CloudInit = "#cloud-config\npassword: hunter2" },
+			want: []string{"spec.cloudInit: changed"}},
+		"cloud-init by reference": {
+			edit: func(vs *v1beta1.VirtualServer) {
+				vs.Spec.CloudInit, vs.Spec.CloudInitSecretRef = "", &corev1.LocalObjectReference{Name: "mine"}
+			},
+			want: []string{"spec.cloudInit: Secret " + testVM + " -> Secret mine"}},
+		"no cloud-init any more": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.CloudInit = "" },
+			want: []string{"spec.cloudInit: Secret " + testVM + " -> none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var edits []func(*v1beta1.VirtualServer)
+			if test.before != nil {
+				edits = append(edits, test.before)
+			}
+			live := hotplugged(admitted(machine(t, guideExample(t, edits...))))
+			vmi := running(live)
+			desired := machine(t, guideExample(t, test.edit))
+			merged, _ := MergeVirtualMachine(live, desired)
+			for kind, vm := range map[string]*kubevirtv1.VirtualMachine{"desired": desired, "merged": merged} {
+				if kind == "merged" && name == "mac" {
+					// The merge overwrites the address that another tool had set, and says so.
+					continue
+				}
+				var got []string
+				for _, change := range RestartRequired(vm, strippedOfHotplug(vmi, kind)) {
+					got = append(got, change.String())
+				}
+				assert.Equal(t, test.want, got, kind)
+				assert.NotContains(t, strings.Join(got, ""), "hunter2")
+			}
+			back, _ := MergeVirtualMachine(merged, machine(t, guideExample(t, edits...)))
+			assert.Empty(t, RestartRequired(back, vmi), "taking the edit back clears it")
+		})
+	}
+}
+
+// strippedOfHotplug takes away the address that hotplugged gave to the interface, unless the merged machine keeps it.
+func strippedOfHotplug(vmi *kubevirtv1.VirtualMachineInstance, kind string) *kubevirtv1.VirtualMachineInstance {
+	vmi = vmi.DeepCopy()
+	if kind == "desired" {
+		vmi.Spec.Domain.Devices.Interfaces[0].MacAddress = ""
+	}
+	return vmi
+}
+
+func TestRestartRequiredNeedsAMachineThatRuns(t *testing.T) {
+	desired := machine(t, guideExample(t, func(vs *v1beta1.VirtualServer) { vs.Spec.CloudInit = "x" }))
+	vmi := running(machine(t, guideExample(t)))
+	assert.NotEmpty(t, RestartRequired(desired, vmi))
+	assert.Empty(t, RestartRequired(desired, nil))
+	assert.Empty(t, RestartRequired(nil, vmi))
+	assert.Empty(t, RestartRequired(&kubevirtv1.VirtualMachine{}, vmi))
+	assert.Empty(t, RestartRequired(desired, deletedAt(vmi.DeepCopy())))
+	ended := vmi.DeepCopy()
+	ended.Status.Phase = kubevirtv1.Failed
+	assert.Empty(t, RestartRequired(desired, ended))
+	assert.NotPanics(t, func() { RestartRequired(desired, &kubevirtv1.VirtualMachineInstance{}) })
+	assert.NotPanics(t, func() {
+		RestartRequired(&kubevirtv1.VirtualMachine{Spec: kubevirtv1.VirtualMachineSpec{
+			Template: &kubevirtv1.VirtualMachineInstanceTemplateSpec{}}}, &kubevirtv1.VirtualMachineInstance{})
+	})
+}
+
+// TestMemoryThatKubeVirtPlugsIn needs no restart where the machine can migrate.
+func TestMemoryThatKubeVirtPlugsIn(t *testing.T) {
+	for name, test := range map[string]struct {
+		memory     string
+		migratable corev1.ConditionStatus
+		also       func(*v1beta1.VirtualServer)
+		restart    bool
+	}{
+		"more":                   {memory: "16Gi", migratable: corev1.ConditionTrue},
+		"more than possible":     {memory: "64Gi", migratable: corev1.ConditionTrue, restart: true},
+		"less":                   {memory: "4Gi", migratable: corev1.ConditionTrue, restart: true},
+		"not in whole blocks":    {memory: "16777217Ki", migratable: corev1.ConditionTrue, restart: true},
+		"cannot migrate":         {memory: "16Gi", migratable: corev1.ConditionFalse, restart: true},
+		"another change as well": {memory: "16Gi", migratable: corev1.ConditionTrue, restart: true, also: withAdditionalDisks()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vmi := running(machine(t, guideExample(t)))
+			vmi.Spec.Domain.Memory.MaxGuest = ptr.To(resource.MustParse("32Gi"))
+			vmi.Status.Conditions = []kubevirtv1.VirtualMachineInstanceCondition{
+				{Type: kubevirtv1.VirtualMachineInstanceIsMigratable, Status: test.migratable}}
+			vs := guideExample(t, func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.Memory = resource.MustParse(test.memory) })
+			if test.also != nil {
+				test.also(vs)
+			}
+			var fields []string
+			for _, change := range RestartRequired(machine(t, vs), vmi) {
+				fields = append(fields, change.Field)
+			}
+			if test.restart {
+				assert.Contains(t, fields, "spec.resources.memory")
+			} else {
+				assert.Empty(t, fields)
+			}
+		})
+	}
+}
