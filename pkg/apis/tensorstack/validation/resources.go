@@ -104,16 +104,14 @@ func validateBytes(quantity resource.Quantity, minimum, maximum int64, example s
 	if quantity.IsZero() {
 		return field.ErrorList{field.Required(path, "set a size, such as "+example)}
 	}
-	bytes, whole := quantity.AsInt64()
 	switch {
-	case quantity.Sign() < 0 || quantity.CmpInt64(minimum) < 0:
+	case quantity.CmpInt64(minimum) < 0:
 		return field.ErrorList{field.Invalid(path, quantity.String(), "must be at least "+
 			resource.NewQuantity(minimum, resource.BinarySI).String()+", such as "+example+hintAboutUnits(quantity))}
-	case !whole || bytes > maximum:
-		if quantity.CmpInt64(maximum) > 0 {
-			return field.ErrorList{field.Invalid(path, quantity.String(), "must be at most "+
-				resource.NewQuantity(maximum, resource.BinarySI).String())}
-		}
+	case quantity.CmpInt64(maximum) > 0:
+		return field.ErrorList{field.Invalid(path, quantity.String(), "must be at most "+
+			resource.NewQuantity(maximum, resource.BinarySI).String())}
+	case quantity.CmpInt64(quantity.Value()) != 0:
 		return field.ErrorList{field.Invalid(path, quantity.String(), "must be a whole number of bytes, such as "+example)}
 	}
 	return nil
