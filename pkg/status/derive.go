@@ -1,0 +1,104 @@
+package status
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+// defaultGracePeriod is how long KubeVirt lets a guest shut down unless told otherwise, in seconds
+// (DefaultGracePeriodSeconds in kubevirt.io/api).
+const defaultGracePeriod int64 = 30
+
+// Derive returns the status of the VirtualServer. It is defined for every combination of objects, also for none, and
+// changes nothing that it is given.
+//
+// The run strategy, the name of the VirtualMachine, the collision count, the operations and all conditions of other types
+// are taken from the status before. Times move only with what they stand for: a second call with its own result returns
+// that result.
+func Derive(o Observed) v1beta1.VirtualServerStatus {
+	if o.VirtualServer == nil {
+		return v1beta1.VirtualServerStatus{}
+	}
+	f := factsOf(o)
+	status := *o.VirtualServer.Status.DeepCopy()
+	status.ObservedGeneration = f.vs.Generation
+	status.Import = f.imported.status
+	status.LastFailure = f.failure
+	status.PrintableStatus = f.printable()
+	f.setConditions(&status)
+	f.setGuest(&status)
+	status.Message = f.message(&status)
+	setTransition(&status, f.before.PrintableStatus, o.Now)
+	return status
+}
+
+// setGuest reports where the machine runs and what its guest says.
+func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
+	status.Disks = translate.Disks(f.vs)
+	status.VM.InstanceUID, status.Node, status.IPAddresses, status.GuestOS, status.StopDeadline = "", "", nil, nil, nil
+	vmi := f.live
+	if vmi == nil {
+		return
+	}
+	status.VM.InstanceUID = vmi.UID
+	status.Node = vmi.Status.NodeName
+	for _, nic := range vmi.Status.Interfaces {
+		addresses := nic.IPs
+		if len(addresses) == 0 && nic.IP != "" {
+			addresses = []string{nic.IP}
+		}
+		for _, address := range addresses {
+			if !slices.Contains(status.IPAddresses, address) {
+				status.IPAddresses = append(status.IPAddresses, address)
+			}
+		}
+	}
+	guest := v1beta1.GuestOS{
+		Name:          vmi.Status.GuestOSInfo.Name,
+		Version:       vmi.Status.GuestOSInfo.Version,
+		PrettyName:    vmi.Status.GuestOSInfo.PrettyName,
+		KernelRelease: vmi.Status.GuestOSInfo.KernelRelease,
+	}
+	if guest != (v1beta1.GuestOS{}) {
+		status.GuestOS = &guest
+	}
+	for _, volume := range vmi.Status.VolumeStatus {
+		for i := range status.Disks {
+			if status.Disks[i].Name == volume.Name && volume.Target != "" {
+				status.Disks[i].Device = "/dev/" + volume.Target
+			}
+		}
+	}
+	status.StopDeadline = f.stopDeadline()
+}
+
+// stopDeadline returns when KubeVirt kills a guest that is shutting down.
+func (f *facts) stopDeadline() *metav1.Time {
+	if f.live == nil || f.live.DeletionTimestamp == nil {
+		return nil
+	}
+	grace := time.Duration(ptr.Deref(f.live.Spec.TerminationGracePeriodSeconds, defaultGracePeriod)) * time.Second
+	return ptr.To(metav1.NewTime(f.live.DeletionTimestamp.Add(grace)))
+}
+
+// setTransition notes when a state was reached. Each state stands once, with the last time.
+func setTransition(status *v1beta1.VirtualServerStatus, before v1beta1.PrintableStatus, now time.Time) {
+	if status.PrintableStatus == before {
+		return
+	}
+	transition := v1beta1.PhaseTransition{Phase: status.PrintableStatus, Time: metav1.NewTime(now)}
+	at := slices.IndexFunc(status.PhaseTransitions, func(old v1beta1.PhaseTransition) bool {
+		return old.Phase == transition.Phase
+	})
+	if at < 0 {
+		status.PhaseTransitions = append(status.PhaseTransitions, transition)
+		return
+	}
+	status.PhaseTransitions[at] = transition
+}

@@ -1,0 +1,263 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// messageImported is the message of the guide.
+const messageImported = "Root disk has been imported successfully."
+
+// importState is how far the root disk is.
+type importState struct {
+	done    bool
+	reason  string
+	message string
+	// status is what stands in status.import, or nil if there is nothing to say.
+	status *v1beta1.ImportStatus
+}
+
+func importOf(o Observed) importState {
+	name := o.VirtualServer.Status.VM.Name
+	switch {
+	case o.DataVolume == nil:
+		return importWithoutDataVolume(o, name)
+	case o.DataVolume.Status.Phase == cdiv1.Succeeded:
+		state := imported()
+		state.status = &v1beta1.ImportStatus{
+			Phase:    string(cdiv1.Succeeded),
+			Progress: string(o.DataVolume.Status.Progress),
+			Restarts: o.DataVolume.Status.RestartCount,
+		}
+		return state
+	}
+	state := importState{status: importStatus(o)}
+	state.reason, state.message = importProblem(o, state.status)
+	if state.reason == "" {
+		state.reason, state.message = importProgress(o.DataVolume)
+	}
+	return state
+}
+
+func imported() importState {
+	return importState{done: true, reason: ReasonSucceeded, message: messageImported}
+}
+
+// importWithoutDataVolume trusts a claim that CDI has marked as filled, or that was imported before: somebody may have
+// deleted the DataVolume and kept the claim.
+func importWithoutDataVolume(o Observed, name string) importState {
+	if claim := o.Claim; claim != nil && claim.DeletionTimestamp == nil {
+		if claim.Annotations[cdiPodPhase] == string(corev1.PodSucceeded) || wasImported(&o.VirtualServer.Status) {
+			state := imported()
+			state.status = o.VirtualServer.Status.Import.DeepCopy()
+			return state
+		}
+	}
+	if o.StorageClassMissing != "" {
+		return importState{reason: ReasonStorageClassNotFound, message: storageClassText(name, o.StorageClassMissing)}
+	}
+	return importState{reason: ReasonNotCreated, message: joinName("DataVolume", name, "not created yet")}
+}
+
+func wasImported(before *v1beta1.VirtualServerStatus) bool {
+	for _, condition := range before.Conditions {
+		if condition.Type == v1beta1.ConditionDataImported {
+			return condition.Status == "True"
+		}
+	}
+	return false
+}
+
+// joinName leaves the name out as long as there is none.
+func joinName(kind, name, text string) string {
+	if name == "" {
+		return kind + ": " + text
+	}
+	return of(kind, name, text)
+}
+
+func storageClassText(claim, class string) string {
+	return of("PVC", claim, fmt.Sprintf("StorageClass %q not found", class))
+}
+
+// importStatus remembers the last error of the importer: it is gone from the DataVolume while the importer tries again.
+func importStatus(o Observed) *v1beta1.ImportStatus {
+	from := &o.DataVolume.Status
+	status := &v1beta1.ImportStatus{
+		Phase:     string(from.Phase),
+		Progress:  string(from.Progress),
+		Restarts:  from.RestartCount,
+		LastError: importerError(o),
+	}
+	if before := o.VirtualServer.Status.Import; before != nil && status.LastError == "" && from.RestartCount > 0 {
+		status.LastError = before.LastError
+	}
+	return status
+}
+
+// importerError returns the error of the importer that DataVolume or importer pod show now. The importer pod has it first.
+func importerError(o Observed) string {
+	running := dataVolumeCondition(o.DataVolume, cdiv1.DataVolumeRunning)
+	if running != nil && running.Status != corev1.ConditionTrue &&
+		(running.Reason == cdiError || running.Reason == cdiChecksum || running.Reason == cdiImagePull) {
+		return line(running.Message)
+	}
+	if o.ImporterPod == nil {
+		return ""
+	}
+	for _, container := range o.ImporterPod.Status.ContainerStatuses {
+		for _, ended := range []*corev1.ContainerStateTerminated{
+			container.State.Terminated, container.LastTerminationState.Terminated} {
+			if ended != nil && ended.ExitCode != 0 {
+				return line(joined(": ", ended.Message, noTextIf(ended.Message != "", ended.Reason)))
+			}
+		}
+	}
+	return ""
+}
+
+func noTextIf(condition bool, text string) string {
+	if condition {
+		return ""
+	}
+	return text
+}
+
+// importProblem returns what keeps the import from going on, or nothing if it goes on.
+func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message string) {
+	dataVolume, name := o.DataVolume, o.DataVolume.Name
+	running := dataVolumeCondition(dataVolume, cdiv1.DataVolumeRunning)
+	bound := dataVolumeCondition(dataVolume, cdiv1.DataVolumeBound)
+	runningFails := running != nil && running.Status != corev1.ConditionTrue
+	switch {
+	case dataVolume.DeletionTimestamp != nil:
+		return ReasonDeleting, of("DataVolume", name, "being deleted")
+	case o.StorageClassMissing != "" && (o.Claim == nil || o.Claim.Status.Phase != corev1.ClaimBound):
+		return ReasonStorageClassNotFound, storageClassText(name, o.StorageClassMissing)
+	case o.Claim != nil && o.Claim.Status.Phase == corev1.ClaimLost:
+		return ReasonClaimLost, of("PVC", name, "its volume is lost")
+	case bound != nil && bound.Reason == cdiQuota:
+		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", line(bound.Message)))
+	case dataVolume.Status.Phase == cdiv1.Failed:
+		return ReasonImportFailed, of("DataVolume", name,
+			joined(". ", joined(": ", "import failed", status.LastError), advice(status.LastError)))
+	case runningFails && running.Reason == cdiUnschedulable:
+		return ReasonUnschedulable, of("DataVolume", name, joined(": ", "no node takes the importer", schedulingText(o.ImporterPod)))
+	case runningFails && running.Reason == cdiImagePull:
+		return ReasonImagePullFailed, of("DataVolume", name, joined(": ", "image cannot be pulled", line(running.Message)))
+	case status.LastError != "" && !moves(dataVolume):
+		return ReasonImportError, of("DataVolume", name,
+			fmt.Sprintf("import failed, %s: %s", restarts(status.Restarts), joined(". ", status.LastError, advice(status.LastError))))
+	default:
+		return "", ""
+	}
+}
+
+func restarts(count int32) string {
+	if count == 1 {
+		return "1 restart"
+	}
+	return fmt.Sprintf("%d restarts", count)
+}
+
+func schedulingText(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return line(condition.Message)
+		}
+	}
+	return ""
+}
+
+// moves says whether the import transfers data now. An error from before is not the state any more then.
+func moves(dataVolume *cdiv1.DataVolume) bool {
+	progress := strings.TrimRight(string(dataVolume.Status.Progress), "%")
+	if progress == "" || progress == "N/A" || strings.Trim(progress, "0.") == "" {
+		return false
+	}
+	running := dataVolumeCondition(dataVolume, cdiv1.DataVolumeRunning)
+	return running != nil && running.Status == corev1.ConditionTrue
+}
+
+// importProgress says how far an import is that goes on.
+func importProgress(dataVolume *cdiv1.DataVolume) (reason, message string) {
+	phase := dataVolume.Status.Phase
+	name := dataVolume.Name
+	switch phase {
+	case cdiv1.PhaseUnset, cdiv1.Pending:
+		return ReasonPending, of("DataVolume", name, "waiting for its claim")
+	case cdiv1.WaitForFirstConsumer, cdiv1.PendingPopulation:
+		return string(phase), of("PVC", name, "waiting for a node to be chosen")
+	case cdiv1.UploadScheduled:
+		return string(phase), of("DataVolume", name, "preparing for an upload")
+	case cdiv1.UploadReady:
+		return string(phase), of("DataVolume", name, "waiting for an upload; use virtctl image-upload")
+	case cdiv1.Paused:
+		return string(phase), of("DataVolume", name, "import paused")
+	default:
+		return string(phase), of("DataVolume", name, joined(", ", verb(phase), percent(dataVolume.Status.Progress)))
+	}
+}
+
+func verb(phase cdiv1.DataVolumePhase) string {
+	switch text := string(phase); {
+	case strings.Contains(text, "Clone"):
+		return "cloning"
+	case strings.Contains(text, "Import"):
+		return "importing"
+	default:
+		return "in phase " + text
+	}
+}
+
+func percent(progress cdiv1.DataVolumeProgress) string {
+	if progress == "N/A" {
+		return ""
+	}
+	return string(progress)
+}
+
+// advice says what helps against the errors that importers report most.
+func advice(message string) string {
+	lower := strings.ToLower(message)
+	for _, known := range []struct {
+		advice string
+		signs  []string
+	}{
+		{"Raise spec.storage.root.pvc.size",
+			[]string{"too small to contain", "larger than the reported available", "no space left", "disk quota exceeded"}},
+		{"Check the URL in spec.storage.root.source", []string{"404", "not found", "no such key", "nosuchkey"}},
+		{"Check the credentials in secretRef of spec.storage.root.source",
+			[]string{"401", "403", "unauthorized", "forbidden", "access denied", "accessdenied"}},
+		{"Check the host name in spec.storage.root.source", []string{"no such host", "name resolution", "lookup "}},
+		{"Give the server's certificates in certConfigMap of spec.storage.root.source", []string{"x509", "certificate"}},
+		{"Check the checksum in spec.storage.root.source", []string{"checksum"}},
+		{"Check that the server can be reached from the cluster",
+			[]string{"connection refused", "timeout", "timed out", "no route to host", "unreachable"}},
+		{"Check that the source is a disk image", []string{"unable to process data", "invalid format", "not a valid", "corrupt"}},
+	} {
+		for _, sign := range known.signs {
+			if strings.Contains(lower, sign) {
+				return known.advice
+			}
+		}
+	}
+	return ""
+}
+
+func dataVolumeCondition(dataVolume *cdiv1.DataVolume, kind cdiv1.DataVolumeConditionType) *cdiv1.DataVolumeCondition {
+	for i := range dataVolume.Status.Conditions {
+		if dataVolume.Status.Conditions[i].Type == kind {
+			return &dataVolume.Status.Conditions[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package status
+
+// Reasons of the condition DataImported. Besides these, the phase of the DataVolume is a reason while an import runs, such
+// as ImportInProgress or CloneScheduled.
+const (
+	// ReasonSucceeded is a root disk that holds its image.
+	ReasonSucceeded = "Succeeded"
+	// ReasonNotCreated is a root disk whose DataVolume does not exist yet.
+	ReasonNotCreated = "NotCreated"
+	// ReasonPending is a DataVolume without a phase.
+	ReasonPending = "Pending"
+	// ReasonDeleting is a DataVolume that is being deleted.
+	ReasonDeleting = "Deleting"
+	// ReasonStorageClassNotFound is a claim that names a StorageClass that does not exist.
+	ReasonStorageClassNotFound = "StorageClassNotFound"
+	// ReasonClaimLost is a claim whose volume is gone.
+	ReasonClaimLost = "ClaimLost"
+	// ReasonQuotaExceeded is a claim or an importer that the quota of the namespace does not allow.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonUnschedulable is an importer that no node can take.
+	ReasonUnschedulable = "Unschedulable"
+	// ReasonImagePullFailed is an importer, or a registry source, whose image cannot be pulled.
+	ReasonImagePullFailed = "ImagePullFailed"
+	// ReasonImportError is an import that failed and is tried again.
+	ReasonImportError = "ImportError"
+	// ReasonImportFailed is an import that failed and is not tried again.
+	ReasonImportFailed = "ImportFailed"
+)
+
+// Reasons of the condition Ready. While a machine runs, the reasons of KubeVirt are taken over, such as GuestNotRunning
+// or PodTerminating.
+const (
+	// ReasonVMINotExists is a machine without a VirtualMachineInstance.
+	ReasonVMINotExists = "VMINotExists"
+	// ReasonVMIConditionMissing is a VirtualMachineInstance that does not say yet whether it is ready.
+	ReasonVMIConditionMissing = "VMIConditionMissing"
+	// ReasonRunning is a machine that runs.
+	ReasonRunning = "Running"
+	// ReasonPaused is a machine that is paused.
+	ReasonPaused = "Paused"
+)
+
+// Reasons of the condition Failure, also in status.lastFailure.
+const (
+	// ReasonNoFailure is a machine that has never ended unexpectedly.
+	ReasonNoFailure = "NoFailure"
+	// ReasonRecovered is a machine that ended unexpectedly and has run again since.
+	ReasonRecovered = "Recovered"
+	// ReasonOOMKilled is a machine whose pod used more memory than it may.
+	ReasonOOMKilled = "OOMKilled"
+	// ReasonGuestCrashed is a machine whose guest or hypervisor process ended by itself in an error.
+	ReasonGuestCrashed = "GuestCrashed"
+	// ReasonNodeLost is a machine whose node is not heard from.
+	ReasonNodeLost = "NodeLost"
+	// ReasonEvicted is a machine whose pod was evicted or preempted.
+	ReasonEvicted = "Evicted"
+	// ReasonBootFailed is a machine that ended before it ran.
+	ReasonBootFailed = "BootFailed"
+)
+
+// Reasons of the conditions Paused and RestartRequired.
+const (
+	// ReasonNotPaused is a machine that is not paused.
+	ReasonNotPaused = "NotPaused"
+	// ReasonSpecChanged is a running machine that differs from its spec.
+	ReasonSpecChanged = "SpecChanged"
+	// ReasonUpToDate is a machine that equals its spec, or will when it starts.
+	ReasonUpToDate = "UpToDate"
+)
+
+// Reasons and conditions of KubeVirt, Kubernetes and CDI that the derivation looks for. They are no constants in the API
+// modules of those projects.
+const (
+	// kubeVirtPVCNotFound and kubeVirtUnschedulable are in KubeVirt's pkg/controller/controller.go and Kubernetes'
+	// PodReasonUnschedulable.
+	kubeVirtPVCNotFound = "FailedPvcNotFound"
+	// kubeVirtNodeUnresponsive is in KubeVirt's pkg/virt-controller/watch/node/node.go.
+	kubeVirtNodeUnresponsive = "NodeUnresponsive"
+	// podOOMKilled is what the kubelet reports of a container that the kernel killed for its memory.
+	podOOMKilled = "OOMKilled"
+	// podEvicted is what the kubelet reports of a pod that it evicted.
+	podEvicted = "Evicted"
+	// cdiQuota is in CDI's pkg/controller/common/util.go.
+	cdiQuota = "ErrExceededQuota"
+	// cdiError, cdiImagePull, cdiChecksum and cdiUnschedulable are reasons of a DataVolume's condition Running, in CDI's
+	// pkg/controller/util.go and import-controller.go.
+	cdiError         = "Error"
+	cdiImagePull     = "ImagePullFailed"
+	cdiChecksum      = "ChecksumError"
+	cdiUnschedulable = "Unschedulable"
+	// cdiPodPhase is the annotation with which CDI marks a claim that it has filled.
+	cdiPodPhase = "cdi.kubevirt.io/storage.pod.phase"
+)
