@@ -69,21 +69,16 @@ type target struct {
 	vm        string
 	kind      Kind
 	port      Port
-	resource  Resource
 	query     url.Values
 }
 
 // location is where KubeVirt serves the stream.
 func (t target) location(base *url.URL) (*url.URL, error) {
 	parts := []string{string(t.kind)}
-	resource := VirtualMachineInstances
 	if t.kind == PortForward {
 		parts = append(parts, fmt.Sprint(t.port.Number), t.port.Protocol)
-		if t.resource != "" {
-			resource = t.resource
-		}
 	}
-	location, err := machineLocation(base, subresourceAPI, t.namespace, resource, t.vm, parts...)
+	location, err := machineLocation(base, subresourceAPI, t.namespace, VirtualMachineInstances, t.vm, parts...)
 	if err != nil {
 		return nil, err
 	}

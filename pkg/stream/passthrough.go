@@ -36,10 +36,16 @@ type OperationCall struct {
 	Operation Operation
 	// Namespace and Name are the VirtualServer's.
 	Namespace, Name string
-	// Resource is the resource that the client named, if the operation exists on both. The default is the operation's.
-	Resource Resource
 	// Query is what KubeVirt is told in the query.
 	Query url.Values
+}
+
+type resourceKey struct{}
+
+// WithResource names the resource of KubeVirt that a client asked for, for operations that exist on both: a volume added to
+// an instance is gone after its next start, one added to a machine stays.
+func WithResource(ctx context.Context, resource Resource) context.Context {
+	return context.WithValue(ctx, resourceKey{}, resource)
 }
 
 // Operate returns a handler that authorizes the user, passes the request on and the answer back. Only the body, its type and
@@ -73,8 +79,8 @@ func (g *Gateway) operate(w http.ResponseWriter, req *http.Request, call Operati
 		return 0, err
 	}
 	resource := call.Operation.Resource
-	if call.Operation.AnyResource && call.Resource != "" {
-		resource = call.Resource
+	if asked, ok := ctx.Value(resourceKey{}).(Resource); ok && call.Operation.AnyResource {
+		resource = asked
 	}
 	location, err := machineLocation(g.backend.Base(), subresourceAPI, server.Namespace, resource, server.Status.VM.Name, call.Operation.Path...)
 	if err != nil {

@@ -28,8 +28,6 @@ type Call struct {
 	Namespace, Name string
 	// Port is for PortForward.
 	Port Port
-	// Resource is for PortForward: the resource of KubeVirt that the client named. The default is the instance.
-	Resource Resource
 	// Wait is how long to wait for a machine that is starting, at most MaxWait.
 	Wait time.Duration
 	// TakeOver ends the session of whoever is connected.
@@ -203,7 +201,7 @@ func (o *opening) dial(ctx, session context.Context, server *tensorstack.Virtual
 	}
 	location, err := target{
 		namespace: server.Namespace, vm: server.Status.VM.Name, kind: o.call.Kind,
-		port: o.call.Port, resource: o.call.Resource, query: o.query(),
+		port: o.call.Port, query: o.query(),
 	}.location(g.backend.Base())
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())

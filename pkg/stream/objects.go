@@ -1,0 +1,99 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+)
+
+// Resolve finds the VirtualServer that has the name, or whose VirtualMachine has it. It does not authorize anybody.
+func (g *Gateway) Resolve(ctx context.Context, namespace, name string) (*tensorstack.VirtualServer, error) {
+	return g.machines.resolve(ctx, namespace, name)
+}
+
+// ReadMachine reads the VirtualMachine or VirtualMachineInstance of a VirtualServer with the server's own rights. The error for one
+// that does not exist is a 404 that names the VirtualServer. It does not authorize anybody.
+func (g *Gateway) ReadMachine(ctx context.Context, server *tensorstack.VirtualServer, resource Resource) (map[string]any, error) {
+	absent := apierrors.NewNotFound(schema.GroupResource{Group: "kubevirt.io", Resource: string(resource)}, server.Name)
+	if server.Status.VM.Name == "" {
+		return nil, absent
+	}
+	location, err := machineLocation(g.backend.Base(), objectAPI, server.Namespace, resource, server.Status.VM.Name)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	object := map[string]any{}
+	found, err := g.read(ctx, location, server, &object)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, absent
+	}
+	return object, nil
+}
+
+// ReadVersion reads the version of KubeVirt.
+func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
+	version := map[string]any{}
+	found, err := g.read(ctx, g.below(subresourceAPI, "version"), &tensorstack.VirtualServer{}, &version)
+	if err == nil && !found {
+		err = apierrors.NewServiceUnavailable("KubeVirt does not tell its version")
+	}
+	return version, err
+}
+
+// VolumeExists says whether a DataVolume or a PersistentVolumeClaim exists, with the server's own rights. It does not authorize anybody.
+func (g *Gateway) VolumeExists(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (bool, error) {
+	if len(utilvalidation.IsDNS1123Label(namespace)) > 0 || len(validation.NameIsDNSSubdomain(name, false)) > 0 {
+		return false, apierrors.NewBadRequest(fmt.Sprintf("%q in namespace %q is not the name of a volume", name, namespace))
+	}
+	api := path.Join("/apis", resource.Group, resource.Version)
+	if resource.Group == "" {
+		api = path.Join("/api", resource.Version)
+	}
+	return g.read(ctx, g.below(api, "namespaces", namespace, resource.Resource, name), &tensorstack.VirtualServer{}, nil)
+}
+
+func (g *Gateway) below(api string, parts ...string) *url.URL {
+	base := g.backend.Base()
+	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: path.Join(append([]string{"/", base.Path, api}, parts...)...)}
+}
+
+// read gets a JSON document, or false for a 404. into may be nil.
+func (g *Gateway) read(ctx context.Context, location *url.URL, server *tensorstack.VirtualServer, into *map[string]any) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	response, err := g.backend.request(ctx, http.MethodGet, location, nil, "application/json")
+	if err != nil {
+		return false, unreachable(ctx, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBody))
+	if err != nil {
+		return false, apierrors.NewServiceUnavailable("the answer of kube-apiserver was cut short: " + err.Error())
+	}
+	switch {
+	case response.StatusCode == http.StatusNotFound:
+		return false, nil
+	case response.StatusCode != http.StatusOK:
+		return false, answer{code: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: body}.refusal(server)
+	case into == nil:
+		return true, nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return false, apierrors.NewInternalError(fmt.Errorf("the answer of kube-apiserver is not JSON: %w", err))
+	}
+	return true, nil
+}
