@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 )
 
 // StatusStrategy decides about writes to the subresource status, which only the controller has a right to.
@@ -39,7 +40,7 @@ func (StatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 
 // ValidateUpdate checks a changed status.
 func (StatusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	return nil
+	return validation.ValidateVirtualServerStatusUpdate(obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer))
 }
 
 // WarningsOnUpdate is empty: no person writes a status.

@@ -14,6 +14,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 )
 
 // Strategy decides about writes to the main resource: the user owns the spec, the system owns the status.
@@ -72,22 +73,27 @@ func (s Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 
 // Validate checks a new object.
 func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return nil
+	return validation.ValidateVirtualServer(obj.(*tensorstack.VirtualServer))
 }
 
 // ValidateUpdate checks a changed object.
 func (Strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	return nil
+	return validation.ValidateVirtualServerUpdate(obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer))
 }
 
 // WarningsOnCreate tells the user what is accepted but probably not meant.
-func (Strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {
-	return nil
+func (Strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return validation.Warnings(obj.(*tensorstack.VirtualServer))
 }
 
-// WarningsOnUpdate tells the user what is accepted but probably not meant.
-func (Strategy) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
-	return nil
+// WarningsOnUpdate tells the user what is accepted but probably not meant, if they touched the spec: nobody wants to hear
+// about it again with every label.
+func (Strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
+	if apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
+		return nil
+	}
+	return validation.Warnings(newVS)
 }
 
 // GetResetFields names what a write to the main resource cannot set, so that server-side apply does not make the writer

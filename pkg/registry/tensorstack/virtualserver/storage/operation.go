@@ -9,9 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -41,14 +39,44 @@ type operator struct {
 	clock    clock.PassiveClock
 }
 
-// operate checks the operation and writes it in one update in etcd. It returns the VirtualServer after it. With dryRun
+// call is one request for an operation.
+type call struct {
+	// name is the name of the VirtualServer.
+	name string
+	// kind is the kind of the body, body the body, and problems what is wrong with it.
+	kind     string
+	body     runtime.Object
+	problems field.ErrorList
+	// dryRun is what the body says about a dry run.
+	dryRun []string
+	// validate is the validating admission. It may be nil.
+	validate rest.ValidateObjectFunc
+	// options are the query options of the request.
+	options *metav1.CreateOptions
+	// request is the operation.
+	request virtualserver.Request
+}
+
+// operate checks the operation and writes it in one update in etcd. It returns the VirtualServer after it. In a dry run
 // everything is checked and nothing is written.
-func (o *operator) operate(ctx context.Context, name string, request virtualserver.Request, dryRun []string) (
-	runtime.Object, error) {
-	if user, ok := genericapirequest.UserFrom(ctx); ok {
-		request.User = user.GetName()
+func (o *operator) operate(ctx context.Context, c call) (runtime.Object, error) {
+	if len(c.problems) > 0 {
+		return nil, apierrors.NewInvalid(tensorstack.Kind(c.kind), c.name, c.problems)
 	}
-	obj, err := o.store.Get(ctx, name, &metav1.GetOptions{})
+	if c.validate != nil {
+		if err := c.validate(ctx, c.body.DeepCopyObject()); err != nil {
+			return nil, err
+		}
+	}
+	// The user may ask for a dry run in the body or in the query.
+	dryRun := c.dryRun
+	if len(dryRun) == 0 {
+		dryRun = c.options.DryRun
+	}
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		c.request.User = user.GetName()
+	}
+	obj, err := o.store.Get(ctx, c.name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -58,27 +86,35 @@ func (o *operator) operate(ctx context.Context, name string, request virtualserv
 		return nil, err
 	}
 	accept := func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
-		vs := old.(*tensorstack.VirtualServer).DeepCopy()
-		if vs.UID != read.UID || vs.Status.VM.Name != read.Status.VM.Name {
-			return nil, conflict(name, request, "the object changed meanwhile; try again")
-		}
-		if vs.DeletionTimestamp != nil {
-			return nil, conflict(name, request, "the VirtualServer is being deleted")
-		}
-		if err := virtualserver.Accept(&vs.Status, machine, request, o.clock.Now()); err != nil {
-			return nil, refusal(name, request, err)
-		}
-		return vs, nil
+		return o.accept(read, old.(*tensorstack.VirtualServer).DeepCopy(), machine, c.request)
 	}
-	updated, _, err := o.store.Update(ctx, name, rest.DefaultUpdatedObjectInfo(nil, accept), nil,
+	updated, _, err := o.store.Update(ctx, c.name, rest.DefaultUpdatedObjectInfo(nil, accept), nil,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{DryRun: dryRun})
 	if err != nil {
 		return nil, err
 	}
 	vs := updated.(*tensorstack.VirtualServer)
-	klog.FromContext(ctx).V(2).Info("Operation accepted", "virtualServer", klog.KObj(vs), "operation", request.Type,
-		"user", request.User, "runStrategy", vs.Status.RunStrategy, "dryRun", len(dryRun) > 0)
+	klog.FromContext(ctx).V(2).Info("Operation accepted", "virtualServer", klog.KObj(vs), "operation", c.request.Type,
+		"user", c.request.User, "runStrategy", vs.Status.RunStrategy, "dryRun", len(dryRun) > 0)
 	return updated, nil
+}
+
+// accept writes the operation into vs, the object as it is in etcd now. The state of the machine was read for the object
+// as it was a moment ago; if that has another machine now, the state means nothing.
+func (o *operator) accept(read, vs *tensorstack.VirtualServer, machine virtualserver.Machine, request virtualserver.Request) (
+	runtime.Object, error) {
+	if vs.UID != read.UID || vs.Status.VM.Name != read.Status.VM.Name {
+		return nil, conflict(vs.Name, request, "the object changed meanwhile; try again")
+	}
+	if vs.DeletionTimestamp != nil {
+		return nil, conflict(vs.Name, request, "the VirtualServer is being deleted")
+	}
+	err := virtualserver.Accept(&vs.Status, machine, request, o.clock.Now())
+	var refused *virtualserver.ConflictError
+	if errors.As(err, &refused) {
+		return nil, conflict(vs.Name, request, refused.Message)
+	}
+	return vs, err
 }
 
 // machine reads the state of the machine. Before the virtual machine has a name there is none.
@@ -103,49 +139,18 @@ func (o *operator) machine(ctx context.Context, vs *tensorstack.VirtualServer) (
 	}}
 }
 
-// refusal turns a refused operation into 409 Conflict.
-func refusal(name string, request virtualserver.Request, err error) error {
-	var refused *virtualserver.ConflictError
-	if errors.As(err, &refused) {
-		return conflict(name, request, refused.Message)
-	}
-	return err
-}
-
 func conflict(name string, request virtualserver.Request, message string) error {
 	resource := tensorstack.Resource("virtualservers/" + strings.ToLower(string(request.Type)))
 	return apierrors.NewConflict(resource, name, errors.New(message))
 }
 
-// dryRun joins the two places where a client may ask for a dry run: the body and the query.
-func dryRun(kind, name string, body, query []string) ([]string, error) {
-	if errs := metav1validation.ValidateDryRun(field.NewPath("dryRun"), body); len(errs) > 0 {
-		return nil, apierrors.NewInvalid(tensorstack.Kind(kind), name, errs)
+// grace joins force and gracePeriodSeconds: force is a grace period of 0.
+func grace(force bool, seconds *int64) *int64 {
+	if force {
+		return new(int64)
 	}
-	return sets.List(sets.New(append(append([]string{}, body...), query...)...)), nil
+	return seconds
 }
-
-// gracePeriod joins force and gracePeriodSeconds: force is a grace period of 0.
-func gracePeriod(force bool, seconds *int64) (*int64, field.ErrorList) {
-	path := field.NewPath("gracePeriodSeconds")
-	switch {
-	case seconds != nil && *seconds < 0:
-		return nil, field.ErrorList{field.Invalid(path, *seconds, "must be 0 or more")}
-	case seconds != nil && *seconds > maxGracePeriodSeconds:
-		return nil, field.ErrorList{field.Invalid(path, *seconds,
-			fmt.Sprintf("must be at most %d, which is a week", maxGracePeriodSeconds))}
-	case force && seconds != nil && *seconds > 0:
-		return nil, field.ErrorList{field.Invalid(path, *seconds, "must be 0 or absent together with force")}
-	case force:
-		var now int64
-		return &now, nil
-	default:
-		return seconds, nil
-	}
-}
-
-// maxGracePeriodSeconds is one week. KubeVirt has no limit of its own; a larger number is a mistake of unit.
-const maxGracePeriodSeconds = 7 * 24 * 60 * 60
 
 // produces tells the API documentation that an operation answers with a VirtualServer.
 type produces struct{}

@@ -8,11 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver"
 )
 
@@ -47,24 +47,11 @@ func (r *RestartREST) Create(ctx context.Context, name string, obj runtime.Objec
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the body is a %T, not RestartOptions", obj))
 	}
-	dry, err := dryRun("RestartOptions", name, restart.DryRun, options.DryRun)
-	if err != nil {
-		return nil, err
-	}
-	grace, errs := gracePeriod(restart.Force, restart.GracePeriodSeconds)
-	if grace != nil && *grace > 0 {
-		// KubeVirt knows a graceful restart and an immediate one, nothing between.
-		errs = append(errs, field.Invalid(field.NewPath("gracePeriodSeconds"), *grace,
-			"must be 0, or absent for a graceful restart"))
-	}
-	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(tensorstack.Kind("RestartOptions"), name, errs)
-	}
-	if validate != nil {
-		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
-			return nil, err
-		}
-	}
-	request := virtualserver.Request{Type: tensorstack.OperationRestart, GracePeriodSeconds: grace}
-	return r.operator.operate(ctx, name, request, dry)
+	return r.operator.operate(ctx, call{
+		name: name, kind: "RestartOptions", body: obj, problems: validation.ValidateRestartOptions(restart),
+		dryRun: restart.DryRun, validate: validate, options: options,
+		request: virtualserver.Request{
+			Type: tensorstack.OperationRestart, GracePeriodSeconds: grace(restart.Force, restart.GracePeriodSeconds),
+		},
+	})
 }

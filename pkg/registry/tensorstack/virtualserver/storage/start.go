@@ -12,6 +12,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver"
 )
 
@@ -46,15 +47,11 @@ func (r *StartREST) Create(ctx context.Context, name string, obj runtime.Object,
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the body is a %T, not StartOptions", obj))
 	}
-	dry, err := dryRun("StartOptions", name, start.DryRun, options.DryRun)
-	if err != nil {
-		return nil, err
-	}
-	if validate != nil {
-		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
-			return nil, err
-		}
-	}
-	request := virtualserver.Request{Type: tensorstack.OperationStart, Paused: start.Paused}
-	return r.operator.operate(ctx, name, request, dry)
+	return r.operator.operate(ctx, call{
+		name: name, kind: "StartOptions", body: obj, problems: validation.ValidateStartOptions(start),
+		dryRun: start.DryRun, validate: validate, options: options,
+		request: virtualserver.Request{
+			Type: tensorstack.OperationStart, Paused: start.Paused,
+		},
+	})
 }

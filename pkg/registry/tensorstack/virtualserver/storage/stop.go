@@ -12,6 +12,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver"
 )
 
@@ -46,19 +47,11 @@ func (r *StopREST) Create(ctx context.Context, name string, obj runtime.Object, 
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the body is a %T, not StopOptions", obj))
 	}
-	dry, err := dryRun("StopOptions", name, stop.DryRun, options.DryRun)
-	if err != nil {
-		return nil, err
-	}
-	grace, errs := gracePeriod(stop.Force, stop.GracePeriodSeconds)
-	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(tensorstack.Kind("StopOptions"), name, errs)
-	}
-	if validate != nil {
-		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
-			return nil, err
-		}
-	}
-	request := virtualserver.Request{Type: tensorstack.OperationStop, GracePeriodSeconds: grace}
-	return r.operator.operate(ctx, name, request, dry)
+	return r.operator.operate(ctx, call{
+		name: name, kind: "StopOptions", body: obj, problems: validation.ValidateStopOptions(stop),
+		dryRun: stop.DryRun, validate: validate, options: options,
+		request: virtualserver.Request{
+			Type: tensorstack.OperationStop, GracePeriodSeconds: grace(stop.Force, stop.GracePeriodSeconds),
+		},
+	})
 }

@@ -1,0 +1,33 @@
+package options
+
+import (
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	"k8s.io/apiserver/pkg/quota/v1/generic"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+)
+
+// addAdmission adds to the library's plugins, which are NamespaceLifecycle, webhooks and admission policies.
+// kube-apiserver runs no admission for the kinds of extension servers, quota included. Quota comes last, so that a
+// refused object is not counted.
+func addAdmission(options *genericoptions.RecommendedOptions) {
+	resourcequota.Register(options.Admission.Plugins)
+	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder, resourcequota.PluginName)
+	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
+		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
+		// are charged to its pod by kube-apiserver.
+		return []admission.PluginInitializer{quotaInitializer{}}, nil
+	}
+}
+
+// quotaInitializer hands the quota plugin its configuration.
+type quotaInitializer struct{}
+
+// Initialize is called for every plugin.
+func (quotaInitializer) Initialize(plugin admission.Interface) {
+	if wants, ok := plugin.(initializer.WantsQuotaConfiguration); ok {
+		wants.SetQuotaConfiguration(generic.NewConfiguration(nil, nil))
+	}
+}
