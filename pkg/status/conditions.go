@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,12 +26,16 @@ func (f *facts) setConditions(status *v1beta1.VirtualServerStatus) {
 	}
 }
 
-// validReason makes sure that a reason of somebody else passes the rules for reasons.
+// validReason makes sure that a reason of somebody else passes the rules for reasons: letters, digits, '_', ',' and ':',
+// with a letter first and neither ',' nor ':' last.
 func validReason(reason string) string {
-	if regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`).MatchString(reason) {
-		return reason
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	valid := reason != "" && strings.Contains(letters, reason[:1]) && !strings.HasSuffix(reason, ",") &&
+		!strings.HasSuffix(reason, ":") && strings.Trim(reason, letters+"0123456789_,:") == ""
+	if !valid {
+		return "Other"
 	}
-	return "Other"
+	return reason
 }
 
 func truth(is bool) metav1.ConditionStatus {

@@ -42,6 +42,9 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	status.Disks = translate.Disks(f.vs)
 	status.VM.InstanceUID, status.Node, status.IPAddresses, status.GuestOS, status.StopDeadline = "", "", nil, nil, nil
+	if f.endsAsAsked() {
+		status.VM.InstanceUID = f.Instance.UID
+	}
 	vmi := f.live
 	if vmi == nil {
 		return

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -74,13 +73,16 @@ func (f *facts) failureNow() *v1beta1.MachineFailure {
 	return failure
 }
 
-// failedStart finds an instance that failed before it ran and is gone already. KubeVirt remembers its UID.
+// failedStart finds an instance that failed before it ran and is gone already. KubeVirt remembers its UID. A first failure
+// alone does not count: KubeVirt takes an instance that was stopped while it started for a failure too.
 func (f *facts) failedStart() *v1beta1.MachineFailure {
 	if f.VirtualMachine == nil || f.VirtualMachine.Status.StartFailure == nil || !f.imported.done {
 		return nil
 	}
 	start := f.VirtualMachine.Status.StartFailure
-	if start.ConsecutiveFailCount == 0 || start.LastFailedVMIUID == "" || f.stopWasAskedFor(start.LastFailedVMIUID) {
+	ends := f.vs.DeletionTimestamp != nil || f.VirtualMachine.DeletionTimestamp != nil ||
+		f.strategy == v1beta1.RunStrategyHalted
+	if ends || start.ConsecutiveFailCount < 2 || start.LastFailedVMIUID == "" {
 		return nil
 	}
 	return &v1beta1.MachineFailure{
@@ -159,26 +161,28 @@ func disruption(pod *corev1.Pod) string {
 // stopWasAsked says whether the instance was told to end: by an operation, by the run strategy, by KubeVirt's own
 // requests, by deletion. KubeVirt deletes an instance that failed by itself too; such a deletion comes after the failure.
 func (f *facts) stopWasAsked(vmi *kubevirtv1.VirtualMachineInstance) bool {
-	if f.stopWasAskedFor(vmi.UID) {
-		return true
-	}
-	failedAt := reachedAt(vmi, kubevirtv1.Failed)
-	return vmi.DeletionTimestamp != nil && !failedAt.IsZero() && failedAt.After(vmi.DeletionTimestamp.Time)
-}
-
-func (f *facts) stopWasAskedFor(instance types.UID) bool {
 	switch {
 	case f.vs.DeletionTimestamp != nil, f.VirtualMachine == nil, f.VirtualMachine.DeletionTimestamp != nil:
 		return true
 	case f.strategy == v1beta1.RunStrategyHalted:
 		return true
-	case f.stopPending(instance, v1beta1.OperationStop, v1beta1.OperationRestart):
+	case f.stopPending(vmi.UID, v1beta1.OperationStop, v1beta1.OperationRestart):
 		return true
-	case f.requested(kubevirtv1.StopRequest, instance):
+	case f.requested(kubevirtv1.StopRequest, vmi.UID):
+		return true
+	case vmi.DeletionTimestamp == nil:
+		return false
+	case f.before.PrintableStatus == v1beta1.StatusStopping && f.before.VM.InstanceUID == vmi.UID:
 		return true
 	default:
-		return f.before.PrintableStatus == v1beta1.StatusStopping && f.before.VM.InstanceUID == instance
+		failedAt := reachedAt(vmi, kubevirtv1.Failed)
+		return failedAt.After(vmi.DeletionTimestamp.Time)
 	}
+}
+
+// endsAsAsked says whether the instance has ended as it was told to, and is being removed.
+func (f *facts) endsAsAsked() bool {
+	return f.live == nil && f.Instance != nil && f.Instance.DeletionTimestamp != nil && f.stopWasAsked(f.Instance)
 }
 
 // hasRun says whether the guest was up.

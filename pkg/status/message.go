@@ -177,6 +177,9 @@ func (f *facts) crashLoopText() string {
 }
 
 func (f *facts) stoppingText() string {
+	if f.live == nil {
+		return of("VMI", f.name(), "ended, being removed")
+	}
 	deadline := f.stopDeadline()
 	if deadline == nil {
 		if op := f.before.PendingOperation; op != nil && op.Message != "" {

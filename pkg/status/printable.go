@@ -54,6 +54,8 @@ func (f *facts) printable() v1beta1.PrintableStatus {
 		return v1beta1.StatusTerminating
 	case f.live != nil:
 		return f.printableAlive()
+	case f.endsAsAsked():
+		return v1beta1.StatusStopping
 	case !f.imported.done:
 		return v1beta1.StatusProvisioning
 	case f.backsOff():
