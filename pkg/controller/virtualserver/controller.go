@@ -1,0 +1,157 @@
+// Package virtualserver reconciles VirtualServers: it makes the objects of KubeVirt, CDI and Kubernetes behind each one,
+// carries out operations on the machine, and writes what it sees into status.
+//
+// Every decision is a pure function of the objects; a thin shell around it reads, writes and retries. The process may be
+// killed between any two lines: whatever was begun is seen in the objects and goes on from there.
+package virtualserver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"tensorstack.dev/virtualserver/pkg/generated/clientset/versioned"
+)
+
+// Delays between two attempts on the same VirtualServer: the first, doubled with each failure, and the longest.
+const (
+	firstRetry   = 20 * time.Millisecond
+	longestRetry = 30 * time.Second
+)
+
+// Clients are what the controller talks through.
+type Clients struct {
+	// Kubernetes reads and writes Secrets, Services and PersistentVolumeClaims, and reads Pods, Nodes and
+	// StorageClasses, with the ServiceAccount of the product.
+	Kubernetes kubernetes.Interface
+	// KubeVirt reads and writes VirtualMachines and DataVolumes with the same identity.
+	KubeVirt KubeVirt
+	// VirtualServers reads and writes VirtualServers in our own API server.
+	VirtualServers versioned.Interface
+}
+
+// Controller reconciles VirtualServers for as long as this process leads. It is used once.
+type Controller struct {
+	clients  Clients
+	clock    clock.WithTicker
+	caches   *caches
+	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	recorder record.EventRecorder
+}
+
+// NewController returns a controller that has not started yet.
+func NewController(clients Clients, clock clock.WithTicker) *Controller {
+	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, longestRetry)
+	c := &Controller{
+		clients: clients,
+		clock:   clock,
+		caches:  newCaches(clients),
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
+			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "virtualserver", Clock: clock}),
+	}
+	return c
+}
+
+// Run reconciles until ctx ends. It returns when all workers, informers and the event recorder have stopped.
+func (c *Controller) Run(ctx context.Context, workers int) {
+	logger := klog.FromContext(ctx)
+	stopEvents := c.startRecorder(ctx)
+	defer stopEvents()
+
+	if err := c.caches.watch(c.queue.Add); err != nil {
+		// Only a programming error gets here: handlers are added before the informers start.
+		utilruntime.HandleErrorWithContext(ctx, err, "Cannot watch")
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer c.queue.ShutDown()
+	for _, named := range c.caches.all() {
+		running.Go(func() { named.informer.RunWithContext(ctx) })
+	}
+
+	if !c.caches.waitForSync(ctx) {
+		return
+	}
+	logger.Info("All caches are filled", "workers", workers)
+	for range workers {
+		running.Go(func() {
+			wait.UntilWithContext(ctx, func(ctx context.Context) {
+				for c.processNext(ctx) {
+				}
+			}, time.Second)
+		})
+	}
+	<-ctx.Done()
+}
+
+// processNext reconciles the next VirtualServer in the queue. It returns false when the queue has been shut down.
+func (c *Controller) processNext(ctx context.Context) bool {
+	key, shutdown := c.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer c.queue.Done(key)
+	if ctx.Err() != nil {
+		return true
+	}
+	defer utilruntime.HandleCrashWithContext(ctx)
+
+	logger := klog.FromContext(ctx).WithValues("virtualServer", klog.KRef(key.Namespace, key.Name))
+	outcome, err := c.reconcile(klog.NewContext(ctx, logger), key)
+	switch {
+	case err == nil && !outcome.retry:
+		c.queue.Forget(key)
+	case err != nil && ctx.Err() == nil:
+		logRetry(logger, err)
+		c.queue.AddRateLimited(key)
+	default:
+		c.queue.AddRateLimited(key)
+	}
+	if outcome.again > 0 {
+		c.queue.AddAfter(key, outcome.again)
+	}
+	return true
+}
+
+func logRetry(logger klog.Logger, err error) {
+	if apierrors.IsConflict(err) {
+		// Somebody else wrote first; the next attempt sees it.
+		logger.V(4).Info("Trying again", "err", err)
+		return
+	}
+	logger.Info("Trying again", "err", err)
+}
+
+// outcome says when to look at a VirtualServer again.
+type outcome struct {
+	// retry asks for another attempt after a growing delay.
+	retry bool
+	// again asks for another look after a fixed time, if it is not zero.
+	again time.Duration
+}
+
+// reconcile brings one VirtualServer one step closer to what it should be, most often all the way.
+func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (outcome, error) {
+	vs := c.caches.server(key.Namespace, key.Name)
+	if vs == nil {
+		return outcome{}, nil
+	}
+	p := newPass(c, vs)
+	err := p.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("reconcile VirtualServer %s: %w", key, err)
+	}
+	return p.outcome, err
+}

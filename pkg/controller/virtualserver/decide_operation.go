@@ -1,0 +1,244 @@
+package virtualserver
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// operationAction says what to do next for a pending operation.
+type operationAction string
+
+const (
+	// actionWait waits for the machine or for KubeVirt. A change of either starts the next pass.
+	actionWait operationAction = "wait"
+	// actionStart, actionStop and actionRestart ask KubeVirt for an operation.
+	actionStart   operationAction = "start"
+	actionStop    operationAction = "stop"
+	actionRestart operationAction = "restart"
+	// actionCancel takes back requests that KubeVirt holds and that stand against the operation. KubeVirt keeps a queued
+	// start even under Halted and would start the machine again.
+	actionCancel operationAction = "cancel"
+	// actionDone ends the operation, which has been carried out.
+	actionDone operationAction = "done"
+	// actionFail ends the operation, which cannot be carried out any more.
+	actionFail operationAction = "fail"
+)
+
+// messageAsked stands in a pending operation after KubeVirt has accepted it.
+const messageAsked = "KubeVirt has been asked and carries it out."
+
+// operationDecision is what to do next for a pending operation.
+type operationDecision struct {
+	action operationAction
+	// holdStrategy keeps the controller from writing the run strategy: KubeVirt must still see the present one.
+	holdStrategy bool
+	// message says what the operation waits for, or why it ended.
+	message string
+}
+
+func waitFor(message string) operationDecision {
+	return operationDecision{action: actionWait, message: message}
+}
+
+func done(message string) operationDecision {
+	return operationDecision{action: actionDone, message: message}
+}
+
+// decideOperation decides what to do next for a pending operation. It looks only at the operation and at the present
+// state, so a process that was killed at any point decides right when it comes back: what KubeVirt was asked for stands in
+// its queue, or shows in the instance, whose UID tells one run of the machine from the next. vmi is nil if there is none.
+func decideOperation(
+	op *v1beta1.Operation, vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance,
+) operationDecision {
+	if vm == nil {
+		return waitFor("It waits for the VirtualMachine to be created.")
+	}
+	if vm.DeletionTimestamp != nil {
+		return waitFor("It waits for the VirtualMachine, which somebody deleted, to be made again.")
+	}
+	m := newMachineState(vm, vmi)
+	switch op.Type {
+	case v1beta1.OperationStart:
+		if op.ToRunStrategy == v1beta1.RunStrategyAlways {
+			return decideStartAlways(op, m)
+		}
+		return decideStart(op, m)
+	case v1beta1.OperationStop:
+		if op.ToRunStrategy == v1beta1.RunStrategyHalted {
+			return decideHalt(op, m)
+		}
+		return decideStop(op, m)
+	case v1beta1.OperationRestart:
+		return decideRestart(op, m)
+	default:
+		return operationDecision{action: actionFail, message: fmt.Sprintf("The operation %q is not known.", op.Type)}
+	}
+}
+
+// machineState is what the decisions look at.
+type machineState struct {
+	strategy v1beta1.RunStrategy
+	// exists says that there is an instance, ended or not; live that it has not ended; deleting that it is being deleted.
+	exists, live, deleting bool
+	uid                    types.UID
+	failed                 bool
+	// grace is the grace period of the instance in seconds.
+	grace int64
+	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
+	// this very instance.
+	startQueued, stopQueued bool
+}
+
+func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
+	m := machineState{strategy: strategyOf(vm), startQueued: queuedStart(vm) != nil}
+	if vmi == nil {
+		return m
+	}
+	m.exists, m.uid = true, vmi.UID
+	m.live = !vmi.IsFinal()
+	m.failed = vmi.Status.Phase == kubevirtv1.Failed
+	m.deleting = vmi.DeletionTimestamp != nil
+	m.grace = graceOf(vmi)
+	m.stopQueued = slices.ContainsFunc(vm.Status.StateChangeRequests,
+		func(r kubevirtv1.VirtualMachineStateChangeRequest) bool {
+			return r.Action == kubevirtv1.StopRequest && r.UID != nil && *r.UID == vmi.UID
+		})
+	return m
+}
+
+// queuedStart returns the request to start the machine that KubeVirt has not finished, or nil.
+func queuedStart(vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMachineStateChangeRequest {
+	for i, request := range vm.Status.StateChangeRequests {
+		if request.Action == kubevirtv1.StartRequest {
+			return &vm.Status.StateChangeRequests[i]
+		}
+	}
+	return nil
+}
+
+// strayStart says that KubeVirt holds a request to start a machine which is to be halted. KubeVirt leaves one behind when a
+// machine under RerunOnFailure fails while it is being halted, and acts on it: it turns Halted into Always. Only a start
+// with the option paused is a person's wish there; a plain one writes the strategy at once.
+func strayStart(vm *kubevirtv1.VirtualMachine, wanted v1beta1.RunStrategy) bool {
+	if wanted != v1beta1.RunStrategyHalted || strategyOf(vm) != v1beta1.RunStrategyHalted {
+		return false
+	}
+	start := queuedStart(vm)
+	return start != nil && start.Data[kubevirtv1.StartRequestDataPausedKey] != kubevirtv1.StartRequestDataPausedTrue
+}
+
+// stopping says that the instance is on its way to end.
+func (m machineState) stopping() bool {
+	return m.live && (m.deleting || m.stopQueued)
+}
+
+// decideStartAlways starts a halted machine. Writing Always is enough, except for a paused start, which only KubeVirt's own
+// operation can do.
+func decideStartAlways(op *v1beta1.Operation, m machineState) operationDecision {
+	if m.strategy == v1beta1.RunStrategyAlways {
+		return done("")
+	}
+	if !op.Paused || m.strategy != v1beta1.RunStrategyHalted {
+		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+	}
+	decision := operationDecision{action: actionStart, holdStrategy: true}
+	switch {
+	case m.startQueued:
+		decision.action, decision.message = actionWait, messageAsked
+	case m.live:
+		decision.action, decision.message = actionWait, "It waits for the machine to finish shutting down."
+	}
+	return decision
+}
+
+// decideStart starts a machine under RerunOnFailure or Manual.
+func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
+	switch {
+	case m.strategy != op.ToRunStrategy:
+		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+	case m.stopping():
+		return waitFor("It waits for the machine to finish shutting down.")
+	case m.live && m.uid != op.InstanceUID:
+		return done("")
+	case m.live:
+		return done("The machine was running.")
+	case m.startQueued:
+		return waitFor(messageAsked)
+	case m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed:
+		return waitFor("The machine failed and KubeVirt restarts it by itself.")
+	default:
+		return operationDecision{action: actionStart}
+	}
+}
+
+// decideHalt stops a machine by the run strategy Halted. With a grace period KubeVirt's own operation comes first: it
+// writes the period into the instance.
+func decideHalt(op *v1beta1.Operation, m machineState) operationDecision {
+	halted := m.strategy == v1beta1.RunStrategyHalted
+	end := waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+	if halted {
+		end = done("")
+	}
+	grace := op.GracePeriodSeconds
+	switch {
+	case m.startQueued:
+		return operationDecision{action: actionCancel, holdStrategy: true}
+	case grace == nil || !m.live:
+		return end
+	case m.grace == *grace, (halted || m.deleting) && m.grace < *grace:
+		return end
+	default:
+		return operationDecision{action: actionStop, holdStrategy: true}
+	}
+}
+
+// decideStop stops a machine under Manual. Whatever instance lives is stopped: under Manual none starts by itself, and a
+// start that was asked for after the stop would have taken its place.
+func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
+	grace := op.GracePeriodSeconds
+	switch {
+	case m.startQueued:
+		return operationDecision{action: actionCancel}
+	case !m.live:
+		return done("")
+	case m.strategy != op.ToRunStrategy:
+		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+	case m.stopping() && (grace == nil || m.grace <= *grace):
+		return waitFor(fmt.Sprintf("The guest is shutting down and has %d seconds for it.", m.grace))
+	default:
+		return operationDecision{action: actionStop}
+	}
+}
+
+// decideRestart restarts the one instance that the operation was meant for. If another one runs, or if the machine is
+// about to start by itself, there is nothing left to do.
+func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
+	forced := op.GracePeriodSeconds != nil
+	asked := op.Message == messageAsked
+	comesBack := m.strategy == v1beta1.RunStrategyAlways || m.startQueued
+	switch {
+	case m.strategy == v1beta1.RunStrategyHalted && op.ToRunStrategy != v1beta1.RunStrategyHalted:
+		return operationDecision{action: actionFail, message: "The machine was halted meanwhile."}
+	case m.exists && m.uid != op.InstanceUID, !m.exists && comesBack:
+		return done("")
+	case !m.exists:
+		// It ended by itself before it could be restarted, and the user wants it to run.
+		return operationDecision{action: actionStart}
+	case !m.live && (m.strategy == v1beta1.RunStrategyAlways || m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed):
+		return waitFor("The machine has ended and KubeVirt restarts it by itself.")
+	case forced && !asked && (m.startQueued || m.stopQueued):
+		// A graceful restart is under way. KubeVirt refuses a second one.
+		return operationDecision{action: actionCancel}
+	case m.startQueued || m.stopQueued:
+		return waitFor(messageAsked)
+	case m.deleting && m.strategy == v1beta1.RunStrategyAlways && (!forced || asked):
+		return waitFor("The machine is shutting down and KubeVirt restarts it by itself.")
+	default:
+		return operationDecision{action: actionRestart}
+	}
+}

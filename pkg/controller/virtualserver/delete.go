@@ -1,0 +1,366 @@
+package virtualserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+// labelRetainedFrom stands on a claim that outlived its VirtualServer, and holds the name of that.
+const labelRetainedFrom = "tensorstack.dev/retained-from"
+
+// errFinalized ends a pass after the finalizer has been removed: there is nothing left to write a status to.
+var errFinalized = errors.New("the VirtualServer is gone")
+
+// deletionStep is the next step of a deletion.
+type deletionStep string
+
+const (
+	stepDeleteMachine  deletionStep = "delete machine"
+	stepWaitMachine    deletionStep = "wait for machine"
+	stepDeleteInstance deletionStep = "delete instance"
+	stepWaitInstance   deletionStep = "wait for instance"
+	stepDeleteService  deletionStep = "delete service"
+	stepWaitService    deletionStep = "wait for service"
+	stepDeleteSecret   deletionStep = "delete secret"
+	stepWaitSecret     deletionStep = "wait for secret"
+	stepRelease        deletionStep = "release claim"
+	stepOrphanVolume   deletionStep = "delete volume without claim"
+	stepDeleteVolume   deletionStep = "delete volume"
+	stepWaitVolume     deletionStep = "wait for volume"
+	stepDeleteClaim    deletionStep = "delete claim"
+	stepWaitClaim      deletionStep = "wait for claim"
+	stepFinish         deletionStep = "finish"
+)
+
+// presence says whether an object is there, and whether it is being deleted already.
+type presence struct {
+	present, deleting bool
+}
+
+func presenceOf[T any, P interface {
+	*T
+	metav1.Object
+}](object P) presence {
+	if object == nil {
+		return presence{}
+	}
+	return presence{present: true, deleting: object.GetDeletionTimestamp() != nil}
+}
+
+// remains is what is left of a VirtualServer that is being deleted.
+type remains struct {
+	machine, instance, service, secret, volume, claim presence
+	// retain keeps the claim, which holds an imported disk.
+	retain bool
+}
+
+// decideDeletion returns the next step. The machine goes first and gets the time to shut down; its disk goes last.
+func decideDeletion(r remains) deletionStep {
+	for _, stage := range []struct {
+		of              presence
+		remove, waiting deletionStep
+	}{
+		{r.machine, stepDeleteMachine, stepWaitMachine},
+		{r.instance, stepDeleteInstance, stepWaitInstance},
+		{r.service, stepDeleteService, stepWaitService},
+		{r.secret, stepDeleteSecret, stepWaitSecret},
+	} {
+		if step, left := stageOf(stage.of, stage.remove, stage.waiting); left {
+			return step
+		}
+	}
+	if r.retain {
+		// The claim first: after that nothing that follows can take it along.
+		if r.claim.present && !r.claim.deleting {
+			return stepRelease
+		}
+		if step, left := stageOf(r.volume, stepOrphanVolume, stepWaitVolume); left {
+			return step
+		}
+		return stepFinish
+	}
+	if step, left := stageOf(r.volume, stepDeleteVolume, stepWaitVolume); left {
+		return step
+	}
+	if step, left := stageOf(r.claim, stepDeleteClaim, stepWaitClaim); left {
+		return step
+	}
+	return stepFinish
+}
+
+func stageOf(of presence, remove, waiting deletionStep) (deletionStep, bool) {
+	switch {
+	case !of.present:
+		return "", false
+	case of.deleting:
+		return waiting, true
+	default:
+		return remove, true
+	}
+}
+
+// finalize takes the next steps of the deletion of the VirtualServer.
+func (p *pass) finalize(ctx context.Context) error {
+	if !slices.Contains(p.vs.Finalizers, finalizer) {
+		return errFinalized
+	}
+	if p.name() == "" {
+		// Nothing is created before the name is recorded.
+		return p.removeFinalizer(ctx)
+	}
+	p.load()
+	if err := p.sweep(ctx); err != nil {
+		return err
+	}
+	step := decideDeletion(p.remains())
+	switch step {
+	case stepDeleteMachine:
+		return p.deleteMachine(ctx)
+	case stepDeleteInstance:
+		return p.deleteInstance(ctx)
+	case stepDeleteService:
+		return p.deleteService(ctx)
+	case stepDeleteSecret:
+		return p.deleteSecret(ctx)
+	case stepRelease:
+		return p.releaseClaim(ctx)
+	case stepOrphanVolume:
+		return p.deleteVolume(ctx, metav1.DeletePropagationOrphan)
+	case stepDeleteVolume:
+		return p.deleteVolume(ctx, metav1.DeletePropagationBackground)
+	case stepDeleteClaim:
+		return p.deleteClaim(ctx)
+	case stepFinish:
+		return p.finishDeletion(ctx)
+	default:
+		p.report(&problem{reason: reasonDeleting, message: p.waitsFor(step)})
+		return nil
+	}
+}
+
+func (p *pass) remains() remains {
+	return remains{
+		machine:  presenceOf(p.machine),
+		instance: presenceOf(p.instance),
+		service:  presenceOf(p.service),
+		secret:   presenceOf(p.secret),
+		volume:   presenceOf(p.volume),
+		claim:    presenceOf(p.claim),
+		// A disk that was never imported holds nothing to keep.
+		retain: p.vs.Spec.Storage.Root.DeletionPolicy == v1beta1.DeletionPolicyRetain && imported(p.volume, p.claim),
+	}
+}
+
+// reasonDeleting is the reason of the condition Reconciled while a deletion waits for something.
+const reasonDeleting = "Deleting"
+
+// waitsFor says what a deletion waits for, and names finalizers that are not KubeVirt's, CDI's or Kubernetes' own.
+func (p *pass) waitsFor(step deletionStep) string {
+	switch step {
+	case stepWaitMachine:
+		if p.instance != nil && p.instance.DeletionTimestamp != nil && !p.instance.IsFinal() {
+			return fmt.Sprintf("VirtualMachine %s is being deleted: the guest is shutting down and has %d seconds for it.%s",
+				p.name(), graceOf(p.instance), foreignFinalizers(p.machine))
+		}
+		return "VirtualMachine " + p.name() + " is being deleted." + foreignFinalizers(p.machine)
+	case stepWaitInstance:
+		return "VirtualMachineInstance " + p.name() + " is being deleted." + foreignFinalizers(p.instance)
+	case stepWaitService:
+		return "Service " + p.name() + " is being deleted." + foreignFinalizers(p.service)
+	case stepWaitSecret:
+		return "Secret " + p.name() + " is being deleted." + foreignFinalizers(p.secret)
+	case stepWaitVolume:
+		return "DataVolume " + p.name() + " is being deleted." + foreignFinalizers(p.volume)
+	default:
+		message := "PersistentVolumeClaim " + p.name() + " is being deleted."
+		if p.claim != nil && slices.Contains(p.claim.Finalizers, protectedClaim) {
+			message += " A pod may still use it: \"kubectl describe pvc " + p.name() + "\" lists them."
+		}
+		return message + foreignFinalizers(p.claim)
+	}
+}
+
+// protectedClaim keeps a claim for as long as a pod uses it.
+const protectedClaim = "kubernetes.io/pvc-protection"
+
+func foreignFinalizers(object metav1.Object) string {
+	var others []string
+	for _, name := range object.GetFinalizers() {
+		domain, _, _ := strings.Cut(name, "/")
+		known := strings.HasSuffix(domain, "kubevirt.io") || strings.HasSuffix(domain, "kubernetes.io") ||
+			name == metav1.FinalizerOrphanDependents || name == metav1.FinalizerDeleteDependents
+		if !known {
+			others = append(others, name)
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return " It is kept by the finalizers " + strings.Join(others, ", ") + "; whoever set them must remove them."
+}
+
+// precondition makes a delete concern the very object that was looked at.
+func precondition(object metav1.Object) metav1.DeleteOptions {
+	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(object.GetUID())}}
+}
+
+// deleted treats an object that is gone as deleted.
+func deleted(what string, err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return failed("delete "+what, err)
+}
+
+func (p *pass) deleteMachine(ctx context.Context) error {
+	if p.machine.DeletionTimestamp != nil {
+		return nil
+	}
+	err := p.clients.KubeVirt.DeleteMachine(ctx, p.machine.Namespace, p.machine.Name, precondition(p.machine))
+	if err == nil {
+		p.emit(eventNormal, "DeletedVirtualMachine", "Deleted VirtualMachine "+p.machine.Name+"; the guest is shut down")
+	}
+	return deleted("VirtualMachine "+p.machine.Name, err)
+}
+
+func (p *pass) deleteInstance(ctx context.Context) error {
+	err := p.clients.KubeVirt.DeleteInstance(ctx, p.instance.Namespace, p.instance.Name, precondition(p.instance))
+	return deleted("VirtualMachineInstance "+p.instance.Name, err)
+}
+
+func (p *pass) deleteService(ctx context.Context) error {
+	if p.service.DeletionTimestamp != nil {
+		return nil
+	}
+	err := p.clients.Kubernetes.CoreV1().Services(p.service.Namespace).
+		Delete(ctx, p.service.Name, precondition(p.service))
+	if err == nil {
+		p.emit(eventNormal, "DeletedService", "Deleted Service "+p.service.Name)
+	}
+	return deleted("Service "+p.service.Name, err)
+}
+
+func (p *pass) deleteSecret(ctx context.Context) error {
+	if p.secret.DeletionTimestamp != nil {
+		return nil
+	}
+	err := p.clients.Kubernetes.CoreV1().Secrets(p.secret.Namespace).Delete(ctx, p.secret.Name, precondition(p.secret))
+	if err == nil {
+		p.emit(eventNormal, "DeletedSecret", "Deleted Secret "+p.secret.Name)
+	}
+	return deleted("Secret "+p.secret.Name, err)
+}
+
+// deleteVolume deletes the DataVolume as it was looked at: if its import has ended meanwhile it is looked at again. With
+// DeletePropagationOrphan the claim stays.
+func (p *pass) deleteVolume(ctx context.Context, propagation metav1.DeletionPropagation) error {
+	if p.volume.DeletionTimestamp != nil {
+		return nil
+	}
+	options := precondition(p.volume)
+	options.Preconditions.ResourceVersion = ptr.To(p.volume.ResourceVersion)
+	options.PropagationPolicy = &propagation
+	err := p.clients.KubeVirt.DeleteDataVolume(ctx, p.volume.Namespace, p.volume.Name, options)
+	if err == nil {
+		p.emit(eventNormal, "DeletedDataVolume", "Deleted DataVolume "+p.volume.Name)
+	}
+	return deleted("DataVolume "+p.volume.Name, err)
+}
+
+func (p *pass) deleteClaim(ctx context.Context) error {
+	err := p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.claim.Namespace).
+		Delete(ctx, p.claim.Name, precondition(p.claim))
+	if err == nil {
+		p.emit(eventNormal, "DeletedPersistentVolumeClaim", "Deleted PersistentVolumeClaim "+p.claim.Name)
+	}
+	return deleted("PersistentVolumeClaim "+p.claim.Name, err)
+}
+
+// releaseClaim makes the claim nobody's, so that neither we nor a later VirtualServer of this name touch it again.
+func (p *pass) releaseClaim(ctx context.Context) error {
+	modified := p.claim.DeepCopy()
+	release(modified, p.vs)
+	if _, err := p.patchClaim(ctx, modified); err != nil {
+		return failed("release PersistentVolumeClaim "+p.claim.Name, err)
+	}
+	p.emit(eventNormal, "RetainedRootDisk", "The root disk stays in PersistentVolumeClaim "+p.claim.Name)
+	return nil
+}
+
+func release(claim *corev1.PersistentVolumeClaim, vs *v1beta1.VirtualServer) {
+	labels := translate.Labels(vs)
+	for key := range labels {
+		delete(claim.Labels, key)
+	}
+	delete(claim.Annotations, translate.AnnotationName)
+	metav1.SetMetaDataLabel(&claim.ObjectMeta, labelRetainedFrom, labels[translate.LabelName])
+}
+
+// finishDeletion removes the finalizer after it has asked the servers themselves whether anything is left: the caches may
+// not hold yet what was created just before.
+func (p *pass) finishDeletion(ctx context.Context) error {
+	for _, name := range append(formerNames(p.vs), p.name()) {
+		left, err := p.anythingLeft(ctx, name)
+		if err != nil {
+			return err
+		}
+		if left != "" {
+			p.report(&problem{reason: reasonDeleting, message: left + " " + name + " is still there."})
+			p.outcome.retry = true
+			return nil
+		}
+	}
+	return p.removeFinalizer(ctx)
+}
+
+// anythingLeft returns the kind of an object of ours under that name, or nothing.
+func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
+	namespace, options := p.vs.Namespace, metav1.GetOptions{}
+	core := p.clients.Kubernetes.CoreV1()
+	for _, kind := range []struct {
+		name string
+		read func() (metav1.Object, error)
+	}{
+		{"VirtualMachine", func() (metav1.Object, error) { return p.clients.KubeVirt.Machine(ctx, namespace, name) }},
+		{"VirtualMachineInstance", func() (metav1.Object, error) { return p.clients.KubeVirt.Instance(ctx, namespace, name) }},
+		{"Service", func() (metav1.Object, error) { return core.Services(namespace).Get(ctx, name, options) }},
+		{"Secret", func() (metav1.Object, error) { return core.Secrets(namespace).Get(ctx, name, options) }},
+		{"DataVolume", func() (metav1.Object, error) { return p.clients.KubeVirt.DataVolume(ctx, namespace, name) }},
+		{"PersistentVolumeClaim", func() (metav1.Object, error) {
+			return core.PersistentVolumeClaims(namespace).Get(ctx, name, options)
+		}},
+	} {
+		object, err := kind.read()
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return "", fmt.Errorf("look whether %s %s is left: %w", kind.name, name, err)
+		case ownershipOf(object, p.vs) != foreign:
+			return kind.name, nil
+		}
+	}
+	return "", nil
+}
+
+func (p *pass) removeFinalizer(ctx context.Context) error {
+	modified := p.before.DeepCopy()
+	modified.Finalizers = slices.DeleteFunc(modified.Finalizers, func(name string) bool { return name == finalizer })
+	err := p.patchServer(ctx, modified)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	p.emit(eventNormal, "Deleted", "The machine and everything behind it are gone")
+	p.flushEvents()
+	return errFinalized
+}

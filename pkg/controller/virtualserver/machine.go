@@ -1,0 +1,116 @@
+package virtualserver
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+// held says whether the machine must wait for its root disk. KubeVirt itself waits for a disk that the machine writes to,
+// but not for one that it uses through a throw-away overlay.
+func (p *pass) held() bool {
+	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim)
+}
+
+// imported says whether the root disk holds its image. A claim without a DataVolume was imported before: nothing else
+// leaves one behind.
+func imported(volume *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) bool {
+	if volume == nil {
+		return claim != nil && claim.DeletionTimestamp == nil
+	}
+	return volume.Status.Phase == cdiv1.Succeeded
+}
+
+// reconcileMachine creates the VirtualMachine, or writes into it what differs from the spec and the run strategy.
+func (p *pass) reconcileMachine(ctx context.Context) error {
+	if p.machine == nil {
+		return p.createMachine(ctx)
+	}
+	if p.machine.DeletionTimestamp != nil {
+		// Somebody deleted it. It is made again as soon as it is gone.
+		return nil
+	}
+	state := p.strategyState()
+	options := translate.Options{}
+	verdict := decideStrategy(state)
+	if verdict == strategyRecord || verdict == strategyWrite || verdict == strategyOverride {
+		options.RunStrategy = state.wanted
+	}
+	if p.holdsStrategy() && verdict != strategyRecord {
+		options.RunStrategy = ""
+	}
+	desired, err := p.desiredMachine(options)
+	if err != nil {
+		return err
+	}
+	merged, changed := translate.MergeVirtualMachine(p.machine, desired)
+	p.desired = merged
+	if !changed {
+		return nil
+	}
+	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, merged)
+	if err != nil {
+		return failed("update VirtualMachine "+p.name(), err)
+	}
+	p.machine = machine
+	return nil
+}
+
+func (p *pass) createMachine(ctx context.Context) error {
+	if p.held() {
+		// The DataVolume's progress is in the status.
+		return nil
+	}
+	desired, err := p.desiredMachine(translate.Options{RunStrategy: p.vs.Status.RunStrategy})
+	if err != nil {
+		return err
+	}
+	p.desired = desired
+	machine, err := p.clients.KubeVirt.CreateMachine(ctx, desired)
+	err = p.checkTaken(err, func() (metav1.Object, error) {
+		return p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+	})
+	if err != nil {
+		return failed("create VirtualMachine "+p.name(), err)
+	}
+	p.machine = machine
+	p.emit(eventNormal, "CreatedVirtualMachine", "Created VirtualMachine "+machine.Name)
+	return nil
+}
+
+// desiredMachine returns the VirtualMachine that the VirtualServer describes. With a run strategy it also carries the
+// version of the VirtualServer that asks for it.
+func (p *pass) desiredMachine(options translate.Options) (*kubevirtv1.VirtualMachine, error) {
+	desired, err := translate.VirtualMachine(p.vs, options)
+	if err != nil {
+		return nil, &problem{reason: reasonRefused, message: fmt.Sprintf("The spec cannot be realised: %v", err)}
+	}
+	if template := &desired.Spec.Template.Spec; template.TerminationGracePeriodSeconds == nil {
+		// KubeVirt takes the same if there is none, but then refuses a stop with a grace period: it patches the field of the
+		// instance by "replace" (StopVMRequestHandler in pkg/virt-api/rest).
+		template.TerminationGracePeriodSeconds = ptr.To(kubevirtv1.DefaultGracePeriodSeconds)
+	}
+	if options.RunStrategy != "" {
+		metav1.SetMetaDataAnnotation(&desired.ObjectMeta, annotationAppliedVersion, p.vs.ResourceVersion)
+	}
+	return desired, nil
+}
+
+// holdsStrategy says whether an operation needs the machine's strategy to stay as it is for now, because KubeVirt itself
+// changes it as part of the operation.
+func (p *pass) holdsStrategy() bool {
+	operation := p.vs.Status.PendingOperation
+	return operation != nil && decideOperation(operation, p.machine, p.instance).holdStrategy
+}
+
+// graceOf returns the grace period of an instance in seconds. KubeVirt takes 30 if none is set.
+func graceOf(vmi *kubevirtv1.VirtualMachineInstance) int64 {
+	return ptr.Deref(vmi.Spec.TerminationGracePeriodSeconds, kubevirtv1.DefaultGracePeriodSeconds)
+}

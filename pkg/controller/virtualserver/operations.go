@@ -1,0 +1,167 @@
+package virtualserver
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
+// maxOperations is the number of operations that ended which status keeps.
+const maxOperations = 10
+
+// loadForOperation reads everything from the servers if an operation is pending. Caches may be old: the API server saw an
+// instance when it accepted the operation that we may not see yet, or we may have carried out the operation already. The
+// machine is read before the instance. KubeVirt takes a request out of its queue only after the instance shows it, so
+// what is missing in the first shows in the second.
+func (p *pass) loadForOperation(ctx context.Context) error {
+	if p.vs.Status.PendingOperation == nil {
+		return nil
+	}
+	if err := p.checkFresh(ctx); err != nil {
+		return err
+	}
+	machine, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read VirtualMachine %s: %w", p.name(), err)
+	}
+	if err != nil {
+		machine = nil
+	}
+	instance, err := p.clients.KubeVirt.Instance(ctx, p.vs.Namespace, p.name())
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read VirtualMachineInstance %s: %w", p.name(), err)
+	}
+	if err != nil {
+		instance = nil
+	}
+	p.machine, p.instance = mine(p, machine), mine(p, instance)
+	return nil
+}
+
+// operate carries out the pending operation as far as it goes now.
+func (p *pass) operate(ctx context.Context) error {
+	op := p.vs.Status.PendingOperation
+	if op == nil {
+		return p.cancelStrayStart(ctx)
+	}
+	if p.machine == nil && p.held() {
+		op.Message = "It waits for the import of the root disk."
+		return nil
+	}
+	decision := decideOperation(op, p.machine, p.instance)
+	switch decision.action {
+	case actionWait:
+		op.Message = decision.message
+		return nil
+	case actionDone:
+		p.endOperation(v1beta1.OperationSucceeded, decision.message)
+		return nil
+	case actionFail:
+		p.endOperation(v1beta1.OperationFailed, decision.message)
+		return nil
+	default:
+		return p.ask(ctx, op, decision.action)
+	}
+}
+
+// ask asks KubeVirt for an operation. What it does changes the machine or the instance, which starts the next pass.
+func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationAction) error {
+	namespace, name := p.vs.Namespace, p.name()
+	var err error
+	switch action {
+	case actionStart:
+		err = p.clients.KubeVirt.StartMachine(ctx, namespace, name, kubevirtv1.StartOptions{Paused: op.Paused})
+	case actionStop:
+		err = p.clients.KubeVirt.StopMachine(ctx, namespace, name,
+			kubevirtv1.StopOptions{GracePeriod: op.GracePeriodSeconds})
+	case actionRestart:
+		err = p.clients.KubeVirt.RestartMachine(ctx, namespace, name,
+			kubevirtv1.RestartOptions{GracePeriodSeconds: restartGrace(op)})
+	case actionCancel:
+		if err = p.clients.KubeVirt.CancelRequests(ctx, p.machine); err == nil {
+			op.Message = "Requests that KubeVirt held before were taken back."
+			p.outcome.retry = true
+			return nil
+		}
+	default:
+		return fmt.Errorf("the action %q is not one that KubeVirt can be asked for", action)
+	}
+	switch {
+	case err == nil:
+		op.Message = messageAsked
+		return nil
+	case refused(err):
+		op.Message = "KubeVirt does not take it yet and is asked again: " + plain(err)
+		p.outcome.retry = true
+		return nil
+	default:
+		return failed(fmt.Sprintf("ask KubeVirt to %s VirtualMachine %s", action, name), err)
+	}
+}
+
+// restartGrace returns the only grace period that KubeVirt takes for a restart, or none.
+func restartGrace(op *v1beta1.Operation) *int64 {
+	if op.GracePeriodSeconds == nil {
+		return nil
+	}
+	return new(int64)
+}
+
+// refused says that KubeVirt takes the operation only in another state. It answers 500 while another operation is under
+// way (getChangeRequestJson in pkg/virt-api/rest of KubeVirt), and 404 for a machine that is gone.
+func refused(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsInternalError(err) && strings.Contains(err.Error(), "already underway")
+}
+
+// plain returns the words of an API error without the wrapping that KubeVirt adds.
+func plain(err error) string {
+	message := err.Error()
+	if _, reason, found := strings.Cut(message, `": `); found {
+		return reason
+	}
+	return message
+}
+
+// cancelStrayStart takes back a start that KubeVirt left in its queue while the machine was halted.
+func (p *pass) cancelStrayStart(ctx context.Context) error {
+	if p.machine == nil || p.machine.DeletionTimestamp != nil || !strayStart(p.machine, p.vs.Status.RunStrategy) {
+		return nil
+	}
+	err := p.clients.KubeVirt.CancelRequests(ctx, p.machine)
+	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+		// The queue has changed: the machine's next change starts the next pass.
+		return nil
+	}
+	return failed("take back a queued start of VirtualMachine "+p.name(), err)
+}
+
+// endOperation moves the pending operation into the ledger.
+func (p *pass) endOperation(result v1beta1.OperationResult, message string) {
+	op := p.vs.Status.PendingOperation
+	p.vs.Status.PendingOperation = nil
+	p.vs.Status.Operations = prepend(p.vs.Status.Operations, v1beta1.OperationRecord{
+		ID:              op.ID,
+		Type:            op.Type,
+		RequestedBy:     op.RequestedBy,
+		RequestedAt:     op.RequestedAt,
+		CompletedAt:     metav1.NewMicroTime(p.clock.Now()),
+		FromRunStrategy: op.FromRunStrategy,
+		ToRunStrategy:   op.ToRunStrategy,
+		Result:          result,
+		Message:         message,
+	})
+	p.emitOperation(op, result, message)
+}
+
+// prepend adds a record to the ledger, newest first, and drops the oldest.
+func prepend(ledger []v1beta1.OperationRecord, record v1beta1.OperationRecord) []v1beta1.OperationRecord {
+	ledger = append([]v1beta1.OperationRecord{record}, ledger...)
+	return ledger[:min(len(ledger), maxOperations)]
+}

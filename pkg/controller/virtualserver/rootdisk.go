@@ -1,0 +1,172 @@
+package virtualserver
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+// diskAction says what to do about the root disk.
+type diskAction string
+
+const (
+	// diskKeep changes nothing but labels.
+	diskKeep diskAction = "keep"
+	// diskCreate creates the DataVolume, which imports the disk.
+	diskCreate diskAction = "create"
+	// diskWait waits for an old DataVolume or claim to go.
+	diskWait diskAction = "wait"
+	// diskAgain deletes a DataVolume that was never imported, to create it anew.
+	diskAgain diskAction = "again"
+	// diskGrow asks for a larger volume.
+	diskGrow diskAction = "grow"
+)
+
+// decideDisk decides what to do about the root disk. A DataVolume's spec never changes, so an edit of the source or the
+// claim makes a new one, as long as nothing was ever imported: an imported disk is never given up. A claim whose
+// DataVolume is gone is kept as it is, for it may hold a person's data.
+func decideDisk(live, desired *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) diskAction {
+	claimGoing := claim != nil && claim.DeletionTimestamp != nil
+	if live == nil {
+		switch {
+		case claim == nil:
+			return diskCreate
+		case claimGoing:
+			return diskWait
+		}
+	}
+	if live != nil {
+		switch {
+		case live.DeletionTimestamp != nil:
+			return diskWait
+		case !imported(live, claim) && (translate.SourceChanged(live, desired) || sizeOf(live).Cmp(*sizeOf(desired)) != 0):
+			return diskAgain
+		case !imported(live, claim):
+			return diskKeep
+		}
+	}
+	if claim != nil && !claimGoing && requestOf(claim).Cmp(*sizeOf(desired)) < 0 {
+		return diskGrow
+	}
+	return diskKeep
+}
+
+func sizeOf(volume *cdiv1.DataVolume) *resource.Quantity {
+	if volume.Spec.PVC == nil {
+		return &resource.Quantity{}
+	}
+	return volume.Spec.PVC.Resources.Requests.Storage()
+}
+
+func requestOf(claim *corev1.PersistentVolumeClaim) *resource.Quantity {
+	return claim.Spec.Resources.Requests.Storage()
+}
+
+// reconcileRootDisk keeps the DataVolume of the root disk and lets its claim grow.
+func (p *pass) reconcileRootDisk(ctx context.Context) error {
+	desired := translate.DataVolume(p.vs)
+	switch decideDisk(p.volume, desired, p.claim) {
+	case diskCreate:
+		return p.createVolume(ctx, desired)
+	case diskWait:
+		return p.waitForDisk()
+	case diskAgain:
+		p.emit(eventNormal, "ImportAgain", fmt.Sprintf(
+			"The root disk in the spec has changed before it was imported: DataVolume %s is made again", p.name()))
+		return p.deleteVolume(ctx, metav1.DeletePropagationBackground)
+	case diskGrow:
+		if err := p.growClaim(ctx, desired); err != nil {
+			return err
+		}
+	}
+	if p.volume == nil {
+		return nil
+	}
+	merged, changed := translate.MergeDataVolume(p.volume, desired)
+	if !changed {
+		return nil
+	}
+	volume, err := p.clients.KubeVirt.PatchDataVolume(ctx, p.volume, merged)
+	if err != nil {
+		return failed("update DataVolume "+p.name(), err)
+	}
+	p.volume = volume
+	return nil
+}
+
+func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) error {
+	volume, err := p.clients.KubeVirt.CreateDataVolume(ctx, desired)
+	err = p.checkTaken(err, func() (metav1.Object, error) {
+		return p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+	})
+	if err != nil && !apierrors.IsConflict(err) {
+		err = p.checkClaimTaken(ctx, err)
+	}
+	if err != nil {
+		return failed("create DataVolume "+p.name(), err)
+	}
+	p.volume = volume
+	p.emit(eventNormal, "CreatedDataVolume", "Created DataVolume "+volume.Name+" for the root disk")
+	return nil
+}
+
+// checkClaimTaken looks for a claim of somebody else: CDI refuses a DataVolume of the same name, but in words only.
+func (p *pass) checkClaimTaken(ctx context.Context, err error) error {
+	if !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) && !apierrors.IsBadRequest(err) {
+		return err
+	}
+	claim, readErr := p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.vs.Namespace).
+		Get(ctx, p.name(), metav1.GetOptions{})
+	if readErr != nil {
+		return err
+	}
+	if ownershipOf(claim, p.vs) == foreign {
+		return fmt.Errorf("%w: PersistentVolumeClaim %s", errNameTaken, p.name())
+	}
+	return err
+}
+
+// waitForDisk says what a new disk waits for. The end of the old one starts the next pass.
+func (p *pass) waitForDisk() error {
+	what := "PersistentVolumeClaim " + p.name()
+	if p.volume != nil {
+		what = "DataVolume " + p.name()
+	}
+	p.report(&problem{reason: "DiskDeleted", message: what +
+		" is being deleted. The root disk is imported again once it is gone; a machine that uses it keeps it until it stops."})
+	return nil
+}
+
+// growClaim asks for a larger volume. Kubernetes refuses if the StorageClass does not allow it.
+func (p *pass) growClaim(ctx context.Context, desired *cdiv1.DataVolume) error {
+	was, wanted := requestOf(p.claim), sizeOf(desired)
+	modified := p.claim.DeepCopy()
+	modified.Spec.Resources.Requests[corev1.ResourceStorage] = *wanted
+	claim, err := p.patchClaim(ctx, modified)
+	if err != nil {
+		return failed("grow PersistentVolumeClaim "+p.name(), err)
+	}
+	p.claim = claim
+	p.emit(eventNormal, "RootDiskGrows", fmt.Sprintf("The root disk grows from %s to %s", was, wanted))
+	return nil
+}
+
+func (p *pass) patchClaim(
+	ctx context.Context, modified *corev1.PersistentVolumeClaim,
+) (*corev1.PersistentVolumeClaim, error) {
+	patch, err := kubevirt.MergePatch(p.claim, modified)
+	if err != nil {
+		return nil, err
+	}
+	return p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.vs.Namespace).
+		Patch(ctx, p.claim.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kubevirt.FieldManager})
+}

@@ -1,0 +1,109 @@
+package virtualserver
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/status"
+)
+
+// heartbeatTimeout is how old the heartbeat of a node's virt-handler may be before the machine counts as lost. It is the
+// one that package status applies; here it only says when to look again.
+const heartbeatTimeout = 5 * time.Minute
+
+// writeStatus derives the status from what the pass has seen and done, and writes it if it differs from what the server
+// has. The events of the pass follow.
+func (p *pass) writeStatus(ctx context.Context) error {
+	now := p.clock.Now()
+	observed := p.observe(now)
+	derived := status.Derive(observed)
+	setReconciled(&derived, p.problem, p.vs.Generation, now)
+	p.lookAgain(derived.StopDeadline, observed.Node, now)
+
+	p.vs.Status = derived
+	if !equality.Semantic.DeepEqual(p.before.Status, derived) {
+		before := p.before.Status
+		if err := p.putStatus(ctx); err != nil {
+			return err
+		}
+		p.events = append(p.events, transitions(&before, &p.before.Status)...)
+	}
+	p.flushEvents()
+	return nil
+}
+
+// observe gathers what the status is derived from.
+func (p *pass) observe(now time.Time) status.Observed {
+	namespace, name := p.vs.Namespace, p.name()
+	observed := status.Observed{
+		VirtualServer:  p.vs,
+		Desired:        p.desired,
+		VirtualMachine: p.machine,
+		Instance:       p.instance,
+		DataVolume:     p.volume,
+		Claim:          p.claim,
+		ImporterPod:    p.caches.importerPod(namespace, name, p.claim),
+		Now:            now,
+	}
+	if p.instance != nil {
+		observed.LauncherPod = p.caches.launcherPod(namespace, name, p.instance.UID)
+		if node := p.instance.Status.NodeName; node != "" {
+			observed.Node = p.caches.node(node)
+			observed.NodeMissing = observed.Node == nil
+		}
+	} else {
+		observed.LauncherPod = p.caches.launcherPod(namespace, name, "")
+	}
+	class := p.vs.Spec.Storage.Root.PVC.StorageClassName
+	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
+		observed.StorageClassMissing = *class
+	}
+	return observed
+}
+
+// setReconciled sets the condition Reconciled, and the message of a machine that does not run for lack of it.
+func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, generation int64, now time.Time) {
+	condition := metav1.Condition{
+		Type:               v1beta1.ConditionReconciled,
+		Status:             metav1.ConditionTrue,
+		Reason:             reasonReconciled,
+		Message:            "All objects behind the machine are as they should be.",
+		ObservedGeneration: generation,
+		LastTransitionTime: metav1.NewTime(now),
+	}
+	if problem != nil {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problem.reason, problem.message
+		switch derived.PrintableStatus {
+		case v1beta1.StatusRunning, v1beta1.StatusPaused, v1beta1.StatusMigrating, v1beta1.StatusUnknown:
+		default:
+			derived.Message = problem.message
+		}
+	}
+	meta.SetStatusCondition(&derived.Conditions, condition)
+}
+
+// lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
+// down, and when a node that was marked has been silent for too long.
+func (p *pass) lookAgain(deadline *metav1.Time, node *corev1.Node, now time.Time) {
+	var next time.Time
+	if deadline != nil && deadline.After(now) {
+		next = deadline.Time
+	}
+	if node != nil && node.Labels[kubevirtv1.NodeSchedulable] == "false" {
+		beat, err := time.Parse(time.RFC3339, node.Annotations[kubevirtv1.VirtHandlerHeartbeat])
+		if silent := beat.Add(heartbeatTimeout); err == nil && silent.After(now) && (next.IsZero() || silent.Before(next)) {
+			next = silent
+		}
+	}
+	if !next.IsZero() && p.outcome.again == 0 {
+		// Times in the API are cut to seconds.
+		p.outcome.again = next.Sub(now) + time.Second
+	}
+}

@@ -1,0 +1,145 @@
+package virtualserver
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+// watch makes every change of an object put the VirtualServers that it concerns into the queue. It is called before the
+// informers start.
+func (c *caches) watch(enqueue func(cache.ObjectName)) error {
+	// All objects behind a VirtualServer have the name of its machine.
+	byOwnName := func(object metav1.Object) {
+		c.enqueueMachine(enqueue, object.GetNamespace(), object.GetName())
+		// The machine may not be recorded in our cache yet, or be about to be adopted.
+		if name := object.GetAnnotations()[translate.AnnotationName]; name != "" {
+			enqueue(cache.ObjectName{Namespace: object.GetNamespace(), Name: name})
+		}
+	}
+	byPodOwner := func(object metav1.Object) { c.enqueuePodOwner(enqueue, object) }
+	handlers := map[cache.SharedIndexInformer]cache.ResourceEventHandler{
+		c.servers: handle(func(object metav1.Object) {
+			enqueue(cache.ObjectName{Namespace: object.GetNamespace(), Name: object.GetName()})
+		}),
+		c.machines:  handle(byOwnName),
+		c.instances: handle(byOwnName),
+		c.volumes:   handle(byOwnName),
+		c.claims:    handle(byOwnName),
+		c.services:  handle(byOwnName),
+		c.secrets:   handle(byOwnName),
+		c.launchers: handle(byPodOwner),
+		c.importers: handle(byPodOwner),
+		c.nodes:     c.handleNodes(enqueue),
+		c.classes:   handle(func(metav1.Object) { c.enqueueNotImported(enqueue) }),
+	}
+	for _, named := range c.all() {
+		if err := named.informer.SetTransform(stripped); err != nil {
+			return fmt.Errorf("set the transform of %s: %w", named.name, err)
+		}
+		if _, err := named.informer.AddEventHandler(handlers[named.informer]); err != nil {
+			return fmt.Errorf("watch %s: %w", named.name, err)
+		}
+	}
+	return nil
+}
+
+// handle calls do for each object that was added, changed or deleted.
+func handle(do func(metav1.Object)) cache.ResourceEventHandler {
+	call := func(object any) {
+		if deleted, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = deleted.Obj
+		}
+		if accessor, err := meta.Accessor(object); err == nil {
+			do(accessor)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    call,
+		UpdateFunc: func(_, object any) { call(object) },
+		DeleteFunc: call,
+	}
+}
+
+func (c *caches) enqueueMachine(enqueue func(cache.ObjectName), namespace, name string) {
+	for _, vs := range indexed[v1beta1.VirtualServer](c.servers, byMachine, namespace+"/"+name) {
+		enqueue(cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
+	}
+}
+
+func (c *caches) enqueuePodOwner(enqueue func(cache.ObjectName), pod metav1.Object) {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return
+	}
+	name := owner.Name
+	if uid, isHelper := strings.CutPrefix(name, primePrefix); isHelper {
+		for _, claim := range indexed[corev1.PersistentVolumeClaim](c.claims, byUID, uid) {
+			name = claim.Name
+		}
+	}
+	c.enqueueMachine(enqueue, pod.GetNamespace(), name)
+}
+
+// enqueueNotImported enqueues all VirtualServers whose root disk may wait for a StorageClass.
+func (c *caches) enqueueNotImported(enqueue func(cache.ObjectName)) {
+	for _, object := range c.servers.GetStore().List() {
+		vs, ok := object.(*v1beta1.VirtualServer)
+		if ok && !meta.IsStatusConditionTrue(vs.Status.Conditions, v1beta1.ConditionDataImported) {
+			enqueue(cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
+		}
+	}
+}
+
+// handleNodes looks only at what tells a node that works from one that does not. Nodes are written every few seconds.
+func (c *caches) handleNodes(enqueue func(cache.ObjectName)) cache.ResourceEventHandler {
+	all := func(node metav1.Object) {
+		for _, vmi := range indexed[kubevirtv1.VirtualMachineInstance](c.instances, byNode, node.GetName()) {
+			c.enqueueMachine(enqueue, vmi.Namespace, vmi.Name)
+		}
+	}
+	handler, _ := handle(all).(cache.ResourceEventHandlerFuncs)
+	handler.UpdateFunc = func(before, after any) {
+		old, ok := before.(*corev1.Node)
+		node, isNode := after.(*corev1.Node)
+		if ok && isNode && !equality.Semantic.DeepEqual(healthOf(old), healthOf(node)) {
+			all(node)
+		}
+	}
+	return handler
+}
+
+// nodeHealth is what the status of a machine takes from its node.
+type nodeHealth struct {
+	uid           types.UID
+	ready         corev1.ConditionStatus
+	reason        string
+	schedulable   string
+	unschedulable bool
+	taints        []corev1.Taint
+}
+
+func healthOf(node *corev1.Node) nodeHealth {
+	health := nodeHealth{
+		uid:           node.UID,
+		schedulable:   node.Labels[kubevirtv1.NodeSchedulable],
+		unschedulable: node.Spec.Unschedulable,
+		taints:        node.Spec.Taints,
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			health.ready, health.reason = condition.Status, condition.Reason
+		}
+	}
+	return health
+}
