@@ -90,11 +90,6 @@ func (c *ControlPlane) cdiController(ctx context.Context) (component, error) {
 // writeUploadSigners lays the upload authorities out as CDI's pod has them mounted.
 func (c *ControlPlane) writeUploadSigners() (string, error) {
 	root := c.paths.pki("cdi-controller")
-	profiles, err := decodeManifests(storageProfiles)
-	if err != nil {
-		return nil, err
-	}
-	objects = append(objects, profiles...)
 	for _, name := range []string{cdiUploadServerCA, cdiUploadClientCA} {
 		folder := filepath.Join(root, name)
 		if err := os.MkdirAll(folder, 0o700); err != nil {

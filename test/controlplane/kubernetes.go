@@ -78,6 +78,8 @@ func (c *ControlPlane) kubeAPIServer() (component, error) {
 	args := []string{
 		"kube-apiserver",
 		flag("bind-address", "127.0.0.1"), flag("secure-port", strconv.Itoa(c.ports.KubeAPIServer)),
+		// Set, or the server would look for an interface with a default route.
+		flag("advertise-address", "127.0.0.1"),
 		// Endpoints may not hold loopback addresses, so nothing can be published for the
 		// Service kubernetes.
 		flag("endpoint-reconciler-type", "none"), flag("service-cluster-ip-range", serviceCIDR),

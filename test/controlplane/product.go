@@ -74,6 +74,13 @@ func (c *ControlPlane) product(ctx context.Context) (component, error) {
 		flag("bind-address", "127.0.0.1"), flag("secure-port", strconv.Itoa(c.ports.Product)),
 		flag("tls-cert-file", c.paths.crt(Product)), flag("tls-private-key-file", c.paths.key(Product)),
 	}
+	args = append(args,
+		// Set, or the server would look for an interface with a default route.
+		flag("advertise-address", "127.0.0.1"),
+		// A killed product should lead again soon: the lease must run out first.
+		flag("leader-election-lease-duration", "3s"), flag("leader-election-renew-deadline", "2s"),
+		flag("leader-election-retry-period", "500ms"),
+	)
 	args = append(args, c.options.ProductArgs...)
 	return component{name: Product, program: Product, args: args, ready: ready, tier: tierProduct, grace: 15 * time.Second}, err
 }
