@@ -93,6 +93,8 @@ type Guest interface {
 	Status() Status
 	Machine() Machine
 	System() System
+	// SetDisks plugs and unplugs disks until the guest has these.
+	SetDisks([]Disk)
 	// Shutdown presses the power button.
 	Shutdown()
 	// End stops the guest at once for the given reason.

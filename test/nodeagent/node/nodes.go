@@ -105,6 +105,9 @@ func (n *Nodes) reconcile(ctx context.Context, name string) (time.Duration, erro
 	if err := n.label(ctx, node); err != nil {
 		return 0, err
 	}
+	if err := n.allow(ctx, node); err != nil {
+		return 0, err
+	}
 	if err := n.status(ctx, node); err != nil {
 		return 0, err
 	}

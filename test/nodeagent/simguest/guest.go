@@ -106,8 +106,19 @@ func (g *Guest) Status() guest.Status {
 	return g.status
 }
 
-// Machine returns what the guest was launched with.
-func (g *Guest) Machine() guest.Machine { return g.machine }
+// Machine returns what the guest is made of now.
+func (g *Guest) Machine() guest.Machine {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.machine
+}
+
+// SetDisks plugs and unplugs disks.
+func (g *Guest) SetDisks(disks []guest.Disk) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.machine.Disks = disks
+}
 
 // Done is closed when the guest has ended.
 func (g *Guest) Done() <-chan struct{} { return g.done }
@@ -220,7 +231,7 @@ type system struct{ *Guest }
 
 func (s system) Hostname() string      { return s.machine.Hostname }
 func (s system) Uptime() time.Duration { return time.Since(s.Guest.System().Booted) }
-func (s system) Disks() []guest.Disk   { return s.machine.Disks }
+func (s system) Disks() []guest.Disk   { return s.Machine().Disks }
 func (s system) PowerOff()             { s.stop(guest.PoweredOff) }
 func (s system) Panic()                { s.stop(guest.Panicked) }
 
