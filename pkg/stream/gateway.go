@@ -16,7 +16,7 @@ type Config struct {
 	// Store reads VirtualServers.
 	Store Store
 	// Authorizer answers for the users of requests.
-	Authorizer authorizer.Authorizer
+	Authorizer authorizer.UnconditionalAuthorizer
 	// ClientConfig reaches kube-apiserver as the server's own ServiceAccount.
 	ClientConfig *rest.Config
 	// Recorder writes events on VirtualServers.
@@ -32,7 +32,7 @@ type Config struct {
 
 // Gateway serves streams and passed-on operations. It is safe for concurrent use.
 type Gateway struct {
-	authorizer authorizer.Authorizer
+	authorizer authorizer.UnconditionalAuthorizer
 	backend    *Backend
 	machines   machines
 	sessions   *Sessions
