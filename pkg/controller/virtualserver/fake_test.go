@@ -1,0 +1,253 @@
+package virtualserver
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	kubernetesfake "k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	clocktesting "k8s.io/utils/clock/testing"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	versionedfake "tensorstack.dev/virtualserver/pkg/generated/clientset/versioned/fake"
+)
+
+// fakeKubeVirt holds objects and notes calls. It knows nothing of KubeVirt's behaviour, which is tested against the real
+// one; here it only brings about errors and counts writes.
+type fakeKubeVirt struct {
+	machines  map[string]*kubevirtv1.VirtualMachine
+	instances map[string]*kubevirtv1.VirtualMachineInstance
+	volumes   map[string]*cdiv1.DataVolume
+	// calls are the writes, such as "create VirtualMachine".
+	calls []string
+	// fail returns the error of a write, or nil.
+	fail    func(call string) error
+	version int
+}
+
+var _ KubeVirt = &fakeKubeVirt{}
+
+func newFakeKubeVirt() *fakeKubeVirt {
+	return &fakeKubeVirt{
+		machines:  map[string]*kubevirtv1.VirtualMachine{},
+		instances: map[string]*kubevirtv1.VirtualMachineInstance{},
+		volumes:   map[string]*cdiv1.DataVolume{},
+		fail:      func(string) error { return nil },
+	}
+}
+
+func (f *fakeKubeVirt) write(call string) error {
+	f.calls = append(f.calls, call)
+	return f.fail(call)
+}
+
+func read[T any](objects map[string]*T, resource, name string) (*T, error) {
+	if object, found := objects[name]; found {
+		return object, nil
+	}
+	return nil, apierrors.NewNotFound(kubevirtv1.Resource(resource), name)
+}
+
+func create[T any, P interface {
+	*T
+	metav1.Object
+}](f *fakeKubeVirt, objects map[string]*T, kind string, object P) (P, error) {
+	if err := f.write("create " + kind); err != nil {
+		return nil, err
+	}
+	if _, found := objects[object.GetName()]; found {
+		return nil, apierrors.NewAlreadyExists(kubevirtv1.Resource(kind), object.GetName())
+	}
+	f.version++
+	object.SetUID(types.UID("uid-" + strconv.Itoa(f.version)))
+	object.SetResourceVersion(strconv.Itoa(f.version))
+	objects[object.GetName()] = object
+	return object, nil
+}
+
+func (f *fakeKubeVirt) Machine(_ context.Context, _, name string) (*kubevirtv1.VirtualMachine, error) {
+	return read(f.machines, "virtualmachines", name)
+}
+
+func (f *fakeKubeVirt) Instance(_ context.Context, _, name string) (*kubevirtv1.VirtualMachineInstance, error) {
+	return read(f.instances, "virtualmachineinstances", name)
+}
+
+func (f *fakeKubeVirt) DataVolume(_ context.Context, _, name string) (*cdiv1.DataVolume, error) {
+	return read(f.volumes, "datavolumes", name)
+}
+
+func (f *fakeKubeVirt) CreateMachine(_ context.Context, vm *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, error) {
+	return create(f, f.machines, "VirtualMachine", vm.DeepCopy())
+}
+
+func (f *fakeKubeVirt) CreateDataVolume(_ context.Context, dv *cdiv1.DataVolume) (*cdiv1.DataVolume, error) {
+	return create(f, f.volumes, "DataVolume", dv.DeepCopy())
+}
+
+func (f *fakeKubeVirt) PatchMachine(_ context.Context, _, vm *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, error) {
+	f.machines[vm.Name] = vm
+	return vm, f.write("patch VirtualMachine")
+}
+
+func (f *fakeKubeVirt) PatchDataVolume(_ context.Context, _, dv *cdiv1.DataVolume) (*cdiv1.DataVolume, error) {
+	f.volumes[dv.Name] = dv
+	return dv, f.write("patch DataVolume")
+}
+
+func (f *fakeKubeVirt) DeleteMachine(_ context.Context, _, name string, _ metav1.DeleteOptions) error {
+	delete(f.machines, name)
+	return f.write("delete VirtualMachine")
+}
+
+func (f *fakeKubeVirt) DeleteInstance(_ context.Context, _, name string, _ metav1.DeleteOptions) error {
+	delete(f.instances, name)
+	return f.write("delete VirtualMachineInstance")
+}
+
+func (f *fakeKubeVirt) DeleteDataVolume(_ context.Context, _, name string, _ metav1.DeleteOptions) error {
+	delete(f.volumes, name)
+	return f.write("delete DataVolume")
+}
+
+func (f *fakeKubeVirt) StartMachine(context.Context, string, string, kubevirtv1.StartOptions) error {
+	return f.write("start")
+}
+
+func (f *fakeKubeVirt) StopMachine(context.Context, string, string, kubevirtv1.StopOptions) error {
+	return f.write("stop")
+}
+
+func (f *fakeKubeVirt) RestartMachine(context.Context, string, string, kubevirtv1.RestartOptions) error {
+	return f.write("restart")
+}
+
+func (f *fakeKubeVirt) CancelRequests(context.Context, *kubevirtv1.VirtualMachine) error {
+	return f.write("cancel")
+}
+
+func (f *fakeKubeVirt) MachineInformer(_ labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(&cache.ListWatch{}, &kubevirtv1.VirtualMachine{}, 0, indexers)
+}
+
+func (f *fakeKubeVirt) InstanceInformer(_ labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(&cache.ListWatch{}, &kubevirtv1.VirtualMachineInstance{}, 0, indexers)
+}
+
+func (f *fakeKubeVirt) DataVolumeInformer(_ labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(&cache.ListWatch{}, &cdiv1.DataVolume{}, 0, indexers)
+}
+
+// bench is a controller on fake servers. Its caches are filled from the servers before each pass.
+type bench struct {
+	*Controller
+	t          *testing.T
+	kubevirt   *fakeKubeVirt
+	kubernetes *kubernetesfake.Clientset
+	servers    *versionedfake.Clientset
+	events     *record.FakeRecorder
+}
+
+const testNamespace = "ns"
+
+func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret) *bench {
+	t.Helper()
+	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(),
+		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100)}
+	for _, secret := range objects {
+		require.NoError(t, b.kubernetes.Tracker().Add(secret))
+	}
+	b.Controller = NewController(
+		Clients{Kubernetes: b.kubernetes, KubeVirt: b.kubevirt, VirtualServers: b.servers},
+		clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	b.recorder = b.events
+	return b
+}
+
+func (b *bench) server(name string) *v1beta1.VirtualServer {
+	b.t.Helper()
+	vs, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Get(b.t.Context(), name, metav1.GetOptions{})
+	require.NoError(b.t, err)
+	return vs
+}
+
+// fill brings the caches up to date.
+func (b *bench) fill() {
+	b.t.Helper()
+	for _, named := range b.caches.all() {
+		require.NoError(b.t, named.informer.GetIndexer().Replace(nil, ""))
+	}
+	add := func(informer cache.SharedIndexInformer, object any) {
+		require.NoError(b.t, informer.GetIndexer().Add(object))
+	}
+	servers, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range servers.Items {
+		add(b.caches.servers, &servers.Items[i])
+	}
+	for _, vm := range b.kubevirt.machines {
+		add(b.caches.machines, vm)
+	}
+	for _, vmi := range b.kubevirt.instances {
+		add(b.caches.instances, vmi)
+	}
+	for _, dv := range b.kubevirt.volumes {
+		add(b.caches.volumes, dv)
+	}
+	secrets, err := b.kubernetes.CoreV1().Secrets(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range secrets.Items {
+		add(b.caches.secrets, &secrets.Items[i])
+	}
+	services, err := b.kubernetes.CoreV1().Services(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range services.Items {
+		add(b.caches.services, &services.Items[i])
+	}
+}
+
+// pass runs one pass and returns how it ended, and the reasons of its events.
+func (b *bench) pass(name string) (outcome, error, []string) {
+	b.t.Helper()
+	b.fill()
+	b.kubevirt.calls = nil
+	b.kubernetes.ClearActions()
+	b.servers.ClearActions()
+	result, err := b.reconcile(b.t.Context(), cache.ObjectName{Namespace: testNamespace, Name: name})
+	var events []string
+	for {
+		select {
+		case e := <-b.events.Events:
+			events = append(events, e)
+		default:
+			return result, err, events
+		}
+	}
+}
+
+// writes returns everything that the last pass wrote anywhere.
+func (b *bench) writes() []string {
+	writes := append([]string{}, b.kubevirt.calls...)
+	for _, action := range b.kubernetes.Actions() {
+		if verb := action.GetVerb(); verb != "get" && verb != "list" {
+			writes = append(writes, verb+" "+action.GetResource().Resource)
+		}
+	}
+	for _, action := range b.servers.Actions() {
+		if verb := action.GetVerb(); verb != "get" && verb != "list" {
+			writes = append(writes, verb+" "+action.GetResource().Resource+" "+action.GetSubresource())
+		}
+	}
+	return writes
+}

@@ -1,0 +1,246 @@
+package virtualserver
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/naming"
+	"tensorstack.dev/virtualserver/pkg/translate"
+)
+
+func testServer() *v1beta1.VirtualServer {
+	vs := &v1beta1.VirtualServer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "web", UID: "vs-uid", ResourceVersion: "1", Generation: 1},
+		Spec: v1beta1.VirtualServerSpec{
+			Resources: v1beta1.Resources{
+				CPU: v1beta1.CPU{Cores: intstr.FromInt32(1)}, Memory: resource.MustParse("1Gi"),
+			},
+			Storage: v1beta1.Storage{Root: v1beta1.RootDisk{
+				PVC:    v1beta1.RootDiskClaim{Size: resource.MustParse("4Gi")},
+				Source: cdiv1.DataVolumeSource{HTTP: &cdiv1.DataVolumeSourceHTTP{URL: "http://images/a"}},
+			}},
+			Network:   v1beta1.Network{TCP: []int32{80}},
+			CloudInit: "#cloud-config\npassword: secret",
+		},
+		Status: v1beta1.VirtualServerStatus{RunStrategy: always},
+	}
+	v1beta1.SetDefaults_VirtualServerSpec(&vs.Spec)
+	v1beta1.SetDefaults_Network(&vs.Spec.Network)
+	v1beta1.SetDefaults_RootDisk(&vs.Spec.Storage.Root)
+	v1beta1.SetDefaults_RootDiskClaim(&vs.Spec.Storage.Root.PVC)
+	return vs
+}
+
+// settle runs passes until nothing is written.
+func (b *bench) settle(name string) {
+	b.t.Helper()
+	for range 10 {
+		_, err, _ := b.pass(name)
+		require.NoError(b.t, err)
+		if len(b.writes()) == 0 {
+			return
+		}
+	}
+	require.Fail(b.t, "it never comes to rest", "writes: %v", b.writes())
+}
+
+func TestOnePassMakesEverythingAndTheNextWritesNothing(t *testing.T) {
+	b := newBench(t, testServer())
+
+	_, err, events := b.pass("web")
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"create DataVolume", "create VirtualMachine", "create secrets", "create services",
+		"patch virtualservers ", "update virtualservers status", "update virtualservers status",
+	}, b.writes())
+	vs := b.server("web")
+	name := naming.VMName("web", "vs-uid", 0)
+	assert.Equal(t, name, vs.Status.VM.Name)
+	assert.Equal(t, []string{finalizer}, vs.Finalizers)
+	require.Contains(t, b.kubevirt.machines, name)
+	assert.Equal(t, "vs-uid", b.kubevirt.machines[name].Labels[translate.LabelUID])
+	assert.Equal(t, kubevirtv1.RunStrategyAlways, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
+	assert.NotContains(t, strings.Join(events, "\n"), "password", "no user data in events")
+	assert.Contains(t, strings.Join(events, "\n"), "CreatedVirtualMachine")
+
+	_, err, events = b.pass("web")
+	require.NoError(t, err)
+	assert.Empty(t, b.writes(), "steady state")
+	assert.Empty(t, events)
+}
+
+func TestNameIsRecordedBeforeAnythingIsCreated(t *testing.T) {
+	b := newBench(t, testServer())
+	killed := errors.New("killed")
+	b.kubevirt.fail = func(string) error { return killed }
+
+	_, err, _ := b.pass("web")
+	require.ErrorIs(t, err, killed)
+	assert.Equal(t, naming.VMName("web", "vs-uid", 0), b.server("web").Status.VM.Name)
+	assert.NotContains(t, b.kubevirt.calls, "create VirtualMachine", "it waits for its disk")
+}
+
+func TestEphemeralRootHoldsTheMachine(t *testing.T) {
+	vs := testServer()
+	vs.Spec.Storage.Root.Ephemeral = true
+	b := newBench(t, vs)
+	b.settle("web")
+	assert.Empty(t, b.kubevirt.machines)
+
+	for _, dv := range b.kubevirt.volumes {
+		dv.Status.Phase = cdiv1.Succeeded
+	}
+	b.settle("web")
+	assert.Len(t, b.kubevirt.machines, 1)
+}
+
+func TestRefusalByKubeVirtIsShown(t *testing.T) {
+	b := newBench(t, testServer())
+	b.kubevirt.fail = func(call string) error {
+		if call != "create VirtualMachine" {
+			return nil
+		}
+		return apierrors.NewInvalid(kubevirtv1.VirtualMachineGroupVersionKind.GroupKind(), "x", field.ErrorList{
+			field.Invalid(field.NewPath("spec", "template", "spec", "domain", "cpu", "model"), "z", "no such model"),
+		})
+	}
+	_, err, events := b.pass("web")
+	require.Error(t, err, "it is tried again")
+	condition := meta.FindStatusCondition(b.server("web").Status.Conditions, v1beta1.ConditionReconciled)
+	require.NotNil(t, condition)
+	assert.Equal(t, metav1.ConditionFalse, condition.Status)
+	assert.Equal(t, reasonRefused, condition.Reason)
+	assert.Contains(t, condition.Message, "spec.resources.cpu.model")
+	assert.Equal(t, condition.Message, b.server("web").Status.Message)
+	assert.Contains(t, strings.Join(events, "\n"), "ReconcileFailed")
+
+	_, err, events = b.pass("web")
+	require.Error(t, err)
+	assert.Equal(t, []string{"create VirtualMachine"}, b.writes(), "the status does not change again")
+	assert.Empty(t, events)
+
+	b.kubevirt.fail = func(string) error { return nil }
+	b.settle("web")
+	assert.True(t, meta.IsStatusConditionTrue(b.server("web").Status.Conditions, v1beta1.ConditionReconciled))
+}
+
+func TestTakenNameIsHashedAgain(t *testing.T) {
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: testNamespace, Name: naming.VMName("web", "vs-uid", 0),
+	}}
+	b := newBench(t, testServer(), theirs)
+	b.settle("web")
+
+	vs := b.server("web")
+	assert.Equal(t, int32(1), vs.Status.VM.CollisionCount)
+	assert.Equal(t, naming.VMName("web", "vs-uid", 1), vs.Status.VM.Name)
+	assert.Len(t, b.kubevirt.machines, 1)
+	assert.Contains(t, b.kubevirt.machines, vs.Status.VM.Name)
+	assert.Len(t, b.kubevirt.volumes, 1, "what was made under the taken name is gone")
+	kept, err := b.kubernetes.CoreV1().Secrets(testNamespace).Get(t.Context(), theirs.Name, metav1.GetOptions{})
+	require.NoError(t, err, "their Secret is untouched")
+	assert.Empty(t, kept.Data)
+}
+
+func TestRefusedOperationWaits(t *testing.T) {
+	vs := testServer()
+	vs.Spec.RunStrategy, vs.Status.RunStrategy = manual, manual
+	b := newBench(t, vs)
+	b.settle("web")
+	vs = b.server("web")
+	vs.Status.PendingOperation = &v1beta1.Operation{
+		ID: "op", Type: v1beta1.OperationStart, RequestedBy: "alice", FromRunStrategy: manual, ToRunStrategy: manual,
+	}
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+
+	b.kubevirt.fail = func(string) error {
+		return apierrors.NewConflict(kubevirtv1.Resource("virtualmachine"), "x", errors.New("VM is already running"))
+	}
+	result, err, _ := b.pass("web")
+	require.NoError(t, err)
+	assert.True(t, result.retry)
+	require.NotNil(t, b.server("web").Status.PendingOperation)
+	assert.Contains(t, b.server("web").Status.PendingOperation.Message, "VM is already running")
+
+	b.kubevirt.fail = func(string) error { return nil }
+	_, err, _ = b.pass("web")
+	require.NoError(t, err)
+	assert.Contains(t, b.writes(), "start")
+	assert.Equal(t, messageAsked, b.server("web").Status.PendingOperation.Message)
+
+	name := vs.Status.VM.Name
+	vmi := instance("new", kubevirtv1.Scheduling)
+	vmi.Namespace, vmi.Name, vmi.Labels = testNamespace, name, map[string]string{translate.LabelUID: "vs-uid"}
+	b.kubevirt.instances[name] = vmi
+	_, err, events := b.pass("web")
+	require.NoError(t, err)
+	status := b.server("web").Status
+	assert.Nil(t, status.PendingOperation)
+	require.Len(t, status.Operations, 1)
+	assert.Equal(t, v1beta1.OperationSucceeded, status.Operations[0].Result)
+	assert.Contains(t, strings.Join(events, "\n"), "Started by alice")
+	b.settle("web")
+}
+
+func TestDeletionEndsWithNothingLeft(t *testing.T) {
+	b := newBench(t, testServer())
+	b.settle("web")
+	vs := b.server("web")
+	vs.DeletionTimestamp = ptr.To(metav1.Now())
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+
+	for range 10 {
+		if _, err, _ = b.pass("web"); b.server("web").Finalizers == nil {
+			break
+		}
+		require.NoError(t, err)
+	}
+	assert.Empty(t, b.server("web").Finalizers)
+	assert.Empty(t, b.kubevirt.machines)
+	assert.Empty(t, b.kubevirt.volumes)
+	b.fill()
+	assert.Empty(t, b.caches.secrets.GetStore().List())
+	assert.Empty(t, b.caches.services.GetStore().List())
+}
+
+func TestAnotherVirtualServerOfTheNameAdoptsTheMachine(t *testing.T) {
+	b := newBench(t, testServer())
+	b.settle("web")
+	name := b.server("web").Status.VM.Name
+	b.kubevirt.machines[name].Spec.RunStrategy = ptr.To(kubevirtv1.RunStrategyHalted)
+	b.kubevirt.machines[name].Annotations[translate.AnnotationAppliedRunStrategy] = string(halted)
+	b.kubevirt.machines[name].Annotations[annotationAppliedVersion] = "1000"
+
+	again := testServer()
+	again.UID = "new-uid"
+	require.NoError(t, b.servers.Tracker().Delete(v1beta1.SchemeGroupVersion.WithResource("virtualservers"), testNamespace, "web"))
+	require.NoError(t, b.servers.Tracker().Add(again))
+	_, err, events := b.pass("web")
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(events, "\n"), "Adopted")
+	b.settle("web")
+
+	vs := b.server("web")
+	assert.Equal(t, name, vs.Status.VM.Name)
+	assert.Equal(t, halted, vs.Status.RunStrategy, "nothing is started")
+	assert.Len(t, b.kubevirt.machines, 1)
+	assert.Equal(t, "new-uid", b.kubevirt.machines[name].Labels[translate.LabelUID])
+	assert.Equal(t, "new-uid", b.kubevirt.volumes[name].Labels[translate.LabelUID])
+}
