@@ -27,14 +27,14 @@ type ExtraConfig struct {
 	// Subresources makes the subresources that are not served from etcd. It may be nil.
 	Subresources tensorstackrest.Subresources
 	// Handlers wraps the handler of the API, behind authentication, authorization and audit, with handlers of paths that
-	// are not resources. It may be nil.
-	Handlers func(api http.Handler, getter *storage.REST) http.Handler
-	// LongRunning tells which requests to Handlers are long-running. It may be nil.
-	LongRunning apirequest.LongRunningRequestCheck
+	// are not resources. It is called after Subresources. It may be nil.
+	Handlers func(api http.Handler) http.Handler
+	// RequestInfo tells what requests to Handlers are, and leaves others to next. It may be nil.
+	RequestInfo func(next apirequest.RequestInfoResolver) apirequest.RequestInfoResolver
 	// Controller runs the controllers. It may be nil.
 	Controller ControllerFunc
-	// Streams ends every open stream with a reason and returns when they have ended. It may be nil.
-	CloseStreams func(ctx context.Context)
+	// CloseStreams ends every open stream with a reason and returns when they have ended or the context has. It may be nil.
+	CloseStreams func(ctx context.Context) error
 }
 
 // Config is the configuration of the server.
@@ -56,7 +56,10 @@ type CompletedConfig struct {
 
 // Complete fills in what can be derived.
 func (c *Config) Complete() CompletedConfig {
-	c.Generic.LongRunningFunc = longRunning(c.Extra.LongRunning)
+	c.Generic.LongRunningFunc = longRunning()
+	if c.Extra.RequestInfo != nil {
+		c.Generic.RequestInfoResolver = c.Extra.RequestInfo(genericapiserver.NewRequestInfoResolver(&c.Generic.Config))
+	}
 	api := &deferredHandler{}
 	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
 		api.inner = handler
@@ -77,7 +80,7 @@ func (c completedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	provider := tensorstackrest.StorageProvider{Options: c.extra.Storage, Subresources: c.extra.Subresources}
-	group, servers, err := provider.APIGroupInfo(c.generic.RESTOptionsGetter)
+	group, err := provider.APIGroupInfo(c.generic.RESTOptionsGetter)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (c completedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("install the API group: %w", err)
 	}
 	if c.extra.Handlers != nil {
-		c.api.inner = c.extra.Handlers(c.api.inner, servers)
+		c.api.inner = c.extra.Handlers(c.api.inner)
 	}
 	if err := addHooks(generic, c.extra); err != nil {
 		return nil, err
@@ -102,13 +105,13 @@ func (h *deferredHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.
 
 // longRunning names the requests that may last for hours. The library's own rule knows only watch, and every other
 // request gets a deadline and holds a seat of priority and fairness for as long as it lasts.
-func longRunning(more apirequest.LongRunningRequestCheck) apirequest.LongRunningRequestCheck {
+func longRunning() apirequest.LongRunningRequestCheck {
 	basic := genericfilters.BasicLongRunningRequestCheck(
 		sets.NewString("watch"), sets.NewString("console", "vnc", "portforward", "usbredir"))
 	return func(r *http.Request, info *apirequest.RequestInfo) bool {
 		if info != nil && info.Subresource == "vnc" && len(info.Parts) > 3 {
 			return false // vnc/screenshot is a picture, not a stream.
 		}
-		return basic(r, info) || (more != nil && more(r, info))
+		return basic(r, info)
 	}
 }

@@ -18,8 +18,7 @@ func addHooks(server *genericapiserver.GenericAPIServer, extra *ExtraConfig) err
 		if err := server.AddPreShutdownHook("close-streams", func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), closeStreamsTimeout)
 			defer cancel()
-			extra.CloseStreams(ctx)
-			return nil
+			return extra.CloseStreams(ctx)
 		}); err != nil {
 			return err
 		}

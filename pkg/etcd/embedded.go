@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/client/pkg/v3/logutil"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
 )
 
 // startTimeout is how long the embedded etcd may take to become ready, which includes replaying its log.
@@ -27,6 +29,7 @@ const quotaBytes = 8 << 30
 // else, so it needs no certificates.
 type Embedded struct {
 	etcd     *embed.Etcd
+	logLevel zap.AtomicLevel
 	lock     *fileutil.LockedFile
 	endpoint string
 	// socketDir is set if the socket had to be put outside the data directory.
@@ -43,7 +46,7 @@ func StartEmbedded(ctx context.Context, dataDir string) (_ *Embedded, err error)
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	e := &Embedded{}
+	e := &Embedded{logLevel: zap.NewAtomicLevelAt(zap.WarnLevel)}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -61,7 +64,7 @@ func StartEmbedded(ctx context.Context, dataDir string) (_ *Embedded, err error)
 		return nil, err
 	}
 	e.endpoint = "unix://" + socket
-	e.etcd, err = embed.StartEtcd(embeddedConfig(dataDir, socket))
+	e.etcd, err = embed.StartEtcd(e.config(dataDir, socket))
 	if err != nil {
 		return nil, fmt.Errorf("embedded etcd: %w", err)
 	}
@@ -97,9 +100,9 @@ func (e *Embedded) socketPath(dataDir string) (string, error) {
 	return path, nil
 }
 
-func embeddedConfig(dataDir, socket string) *embed.Config {
+func (e *Embedded) config(dataDir, socket string) *embed.Config {
 	config := embed.NewConfig()
-	config.Name = "default"
+	config.Name = "virtualserver"
 	config.Dir = filepath.Join(dataDir, "etcd")
 	// There are no peers, so nothing listens for them. The advertised address is a name in the member list, no more.
 	config.ListenPeerUrls = nil
@@ -108,8 +111,15 @@ func embeddedConfig(dataDir, socket string) *embed.Config {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.EnableGRPCGateway = false
 	config.QuotaBackendBytes = quotaBytes
-	config.LogLevel = "warn"
-	config.LogOutputs = []string{embed.StdErrLogOutput}
+	config.ZapLoggerBuilder = func(config *embed.Config) error {
+		logging := logutil.DefaultZapLoggerConfig
+		logging.Level = e.logLevel
+		logger, err := logging.Build()
+		if err != nil {
+			return err
+		}
+		return embed.NewZapLoggerBuilder(logger)(config)
+	}
 	return config
 }
 
@@ -122,6 +132,8 @@ func (e *Embedded) Err() <-chan error { return e.etcd.Err() }
 // Close stops the etcd and gives its directory free.
 func (e *Embedded) Close() {
 	if e.etcd != nil {
+		// An etcd that is closed reports the end of each of its listeners as an error.
+		e.logLevel.SetLevel(zap.FatalLevel)
 		e.etcd.Close()
 		e.etcd = nil
 	}

@@ -38,6 +38,10 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
+	streams, err := newStreams(ctx, generic)
+	if err != nil {
+		return nil, err
+	}
 	config := &apiserver.Config{
 		Generic: generic,
 		Extra: apiserver.ExtraConfig{
@@ -46,6 +50,10 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 				Machines: machineReader{instances: machines},
 				Clock:    clock.RealClock{},
 			},
+			Subresources: streams.subresources,
+			Handlers:     streams.handlers,
+			RequestInfo:  streams.requestInfo,
+			CloseStreams: streams.close,
 		},
 	}
 	if o.Controllers.Enabled {

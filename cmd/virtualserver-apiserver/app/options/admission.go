@@ -7,14 +7,20 @@ import (
 	"k8s.io/apiserver/pkg/quota/v1/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"tensorstack.dev/virtualserver/pkg/admission/importurl"
+	"tensorstack.dev/virtualserver/pkg/admission/references"
 )
 
 // addAdmission adds to the library's plugins, which are NamespaceLifecycle, webhooks and admission policies.
 // kube-apiserver runs no admission for the kinds of extension servers, quota included. Quota comes last, so that a
 // refused object is not counted.
-func addAdmission(options *genericoptions.RecommendedOptions) {
+func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config) {
+	references.Register(options.Admission.Plugins)
+	importurl.Register(options.Admission.Plugins, imports)
 	resourcequota.Register(options.Admission.Plugins)
-	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder, resourcequota.PluginName)
+	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,
+		references.PluginName, importurl.PluginName, resourcequota.PluginName)
 	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
 		// are charged to its pod by kube-apiserver.

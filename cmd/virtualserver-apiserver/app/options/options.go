@@ -16,6 +16,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // Offers --logging-format=json.
 
+	"tensorstack.dev/virtualserver/pkg/admission/importurl"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
 	"tensorstack.dev/virtualserver/pkg/etcd"
@@ -37,6 +38,8 @@ type Options struct {
 	Store *StoreOptions
 	// Controllers are the controllers beside the API.
 	Controllers *ControllerOptions
+	// Imports says from where root disks may be imported.
+	Imports *importurl.Config
 	// AllowExistingCRDs starts the server although custom resources of its group and version are defined.
 	AllowExistingCRDs bool
 }
@@ -46,13 +49,15 @@ func New() *Options {
 	recommended := genericoptions.NewRecommendedOptions(etcdPrefix, scheme.Codecs.LegacyCodec(v1beta1.SchemeGroupVersion))
 	recommended.SecureServing.BindPort = 8443
 	recommended.SecureServing.ServerCert.CertDirectory = ""
-	addAdmission(recommended)
+	imports := &importurl.Config{}
+	addAdmission(recommended, imports)
 	return &Options{
 		Recommended: recommended,
 		ServerRun:   newServerRunOptions(),
 		Logging:     logsapi.NewLoggingConfiguration(),
 		Store:       NewStoreOptions(),
 		Controllers: NewControllerOptions(),
+		Imports:     imports,
 	}
 }
 
@@ -60,7 +65,9 @@ func New() *Options {
 // kube-apiserver share a few HTTP/2 connections; UnauthenticatedHTTP2DOSMitigation closes a connection after an
 // unauthenticated request, and with it everybody's requests (https://github.com/kubernetes/kubernetes/issues/122308).
 func newServerRunOptions() *genericoptions.ServerRunOptions {
-	utilruntime.Must(utilfeature.DefaultMutableFeatureGate.OverrideDefault(features.UnauthenticatedHTTP2DOSMitigation, false))
+	gate := utilfeature.DefaultMutableFeatureGate
+	utilruntime.Must(logsapi.AddFeatureGates(gate))
+	utilruntime.Must(gate.OverrideDefault(features.UnauthenticatedHTTP2DOSMitigation, false))
 	return genericoptions.NewServerRunOptions()
 }
 
@@ -80,6 +87,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.Authentication.AddFlags(sections.FlagSet("authentication"))
 	o.Recommended.Authorization.AddFlags(sections.FlagSet("authorization"))
 	o.Recommended.Admission.AddFlags(sections.FlagSet("admission"))
+	o.Imports.AddFlags(sections.FlagSet("admission"))
 	o.Recommended.Audit.AddFlags(sections.FlagSet("auditing"))
 	o.Recommended.Features.AddFlags(sections.FlagSet("features"))
 	o.Recommended.EgressSelector.AddFlags(sections.FlagSet("egress selector"))
@@ -111,6 +119,7 @@ func (o *Options) Validate() error {
 	}
 	errs = append(errs, o.ServerRun.Validate()...)
 	errs = append(errs, o.Controllers.Validate()...)
+	errs = append(errs, o.Imports.Validate()...)
 	return utilerrors.NewAggregate(errs)
 }
 

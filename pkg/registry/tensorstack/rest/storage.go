@@ -14,9 +14,9 @@ import (
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver/storage"
 )
 
-// Subresources makes the subresources that are not served from etcd, such as console. They find the VirtualServer by
-// getter. The keys are the names of the subresources, such as "console".
-type Subresources func(getter *storage.REST) (map[string]rest.Storage, error)
+// Subresources makes the subresources that are not served from etcd. They find VirtualServers in servers. The keys are the
+// names of the subresources, such as "console".
+type Subresources func(servers *storage.Storage) (map[string]rest.Storage, error)
 
 // StorageProvider makes the storage of the group.
 type StorageProvider struct {
@@ -26,14 +26,14 @@ type StorageProvider struct {
 	Subresources Subresources
 }
 
-// APIGroupInfo returns the group with everything that it serves, ready to be installed, and the main resource.
-func (p StorageProvider) APIGroupInfo(getter generic.RESTOptionsGetter) (*genericapiserver.APIGroupInfo, *storage.REST, error) {
+// APIGroupInfo returns the group with everything that it serves, ready to be installed.
+func (p StorageProvider) APIGroupInfo(getter generic.RESTOptionsGetter) (*genericapiserver.APIGroupInfo, error) {
 	group := genericapiserver.NewDefaultAPIGroupInfo(v1beta1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
 	group.NegotiatedSerializer = scheme.Negotiated()
 
 	servers, err := storage.New(getter, p.Options)
 	if err != nil {
-		return nil, nil, fmt.Errorf("storage of virtualservers: %w", err)
+		return nil, fmt.Errorf("storage of virtualservers: %w", err)
 	}
 	resources := map[string]rest.Storage{
 		"virtualservers":         servers.VirtualServer,
@@ -43,18 +43,18 @@ func (p StorageProvider) APIGroupInfo(getter generic.RESTOptionsGetter) (*generi
 		"virtualservers/restart": servers.Restart,
 	}
 	if p.Subresources != nil {
-		more, err := p.Subresources(servers.VirtualServer)
+		more, err := p.Subresources(servers)
 		if err != nil {
-			return nil, nil, fmt.Errorf("subresources of virtualservers: %w", err)
+			return nil, fmt.Errorf("subresources of virtualservers: %w", err)
 		}
 		for name, subresource := range more {
 			path := "virtualservers/" + name
 			if _, taken := resources[path]; taken {
-				return nil, nil, fmt.Errorf("subresource %s of %s is served already", name, tensorstack.GroupName)
+				return nil, fmt.Errorf("subresource %s of %s is served already", name, tensorstack.GroupName)
 			}
 			resources[path] = subresource
 		}
 	}
 	group.VersionedResourcesStorageMap[v1beta1.SchemeGroupVersion.Version] = resources
-	return &group, servers.VirtualServer, nil
+	return &group, nil
 }
