@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
@@ -61,15 +62,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case gateway == nil || api == nil:
 		refuse(w, req, apierrors.NewServiceUnavailable("the KubeVirt prefix is not ready yet"))
 	case !ok:
-		refuse(w, req, apierrors.NewGenericServerResponse(http.StatusNotFound, req.Method, schema.GroupResource{}, "",
-			"this path is not served below "+Prefix, 0, true))
+		refuse(w, req, failure(http.StatusNotFound, metav1.StatusReasonNotFound,
+			"this path is not served below "+Prefix+""))
 	case req.Method != found.method:
 		w.Header().Set("Allow", found.method)
-		refuse(w, req, apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, req.Method, schema.GroupResource{}, "",
-			"", 0, false))
+		refuse(w, req, failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "use "+found.method+" for this path"))
 	default:
 		exchange{gateway: *gateway, api: *api, writer: w, request: req, found: found}.serve()
 	}
+}
+
+func failure(code int32, reason metav1.StatusReason, message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message,
+	}}
 }
 
 // refuse answers an error, after which a client that asked for an upgrade must not be heard on this connection any more.
