@@ -41,6 +41,10 @@ func (p *pass) loadForOperation(ctx context.Context) error {
 		instance = nil
 	}
 	p.machine, p.instance = mine(p, machine), mine(p, instance)
+	if p.machine != nil && isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]) {
+		p.endOperation(v1beta1.OperationFailed, "This VirtualServer is from an older copy of the store. "+
+			"What was asked for then is not carried out again.")
+	}
 	return nil
 }
 
@@ -70,9 +74,28 @@ func (p *pass) operate(ctx context.Context) error {
 	}
 }
 
+// stamp notes on the machine which version of the VirtualServer asks for the operation. After that an older copy of the
+// store, in which the operation is still pending, cannot ask again.
+func (p *pass) stamp(ctx context.Context) error {
+	if p.machine.Annotations[annotationAppliedVersion] == p.vs.ResourceVersion {
+		return nil
+	}
+	modified := p.machine.DeepCopy()
+	metav1.SetMetaDataAnnotation(&modified.ObjectMeta, annotationAppliedVersion, p.vs.ResourceVersion)
+	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, modified)
+	if err != nil {
+		return failed("update VirtualMachine "+p.name(), err)
+	}
+	p.machine = machine
+	return nil
+}
+
 // ask asks KubeVirt for an operation. What it does changes the machine or the instance, which starts the next pass.
 func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationAction) error {
 	namespace, name := p.vs.Namespace, p.name()
+	if err := p.stamp(ctx); err != nil {
+		return err
+	}
 	var err error
 	switch action {
 	case actionStart:

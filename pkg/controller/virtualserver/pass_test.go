@@ -244,3 +244,24 @@ func TestAnotherVirtualServerOfTheNameAdoptsTheMachine(t *testing.T) {
 	assert.Equal(t, "new-uid", b.kubevirt.machines[name].Labels[translate.LabelUID])
 	assert.Equal(t, "new-uid", b.kubevirt.volumes[name].Labels[translate.LabelUID])
 }
+
+func TestOperationOfAnOlderStoreIsNotCarriedOut(t *testing.T) {
+	vs := testServer()
+	vs.Spec.RunStrategy, vs.Status.RunStrategy = manual, manual
+	b := newBench(t, vs)
+	b.settle("web")
+	vs = b.server("web")
+	b.kubevirt.machines[vs.Status.VM.Name].Annotations[annotationAppliedVersion] = "1000"
+	vs.Status.PendingOperation = &v1beta1.Operation{
+		ID: "op", Type: v1beta1.OperationStart, FromRunStrategy: manual, ToRunStrategy: manual,
+	}
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+
+	_, err, _ = b.pass("web")
+	require.NoError(t, err)
+	assert.NotContains(t, b.writes(), "start")
+	require.Len(t, b.server("web").Status.Operations, 1)
+	assert.Equal(t, v1beta1.OperationFailed, b.server("web").Status.Operations[0].Result)
+	b.settle("web")
+}
