@@ -87,9 +87,7 @@ func Run(ctx context.Context, config Config) error {
 	if err := c.Sync(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	if err := node.EnsureSchedulingPolicy(ctx, c); err != nil {
-		klog.FromContext(ctx).Error(err, "The setting scheduling: refuse will have no effect")
-	}
+	group.Go(func() { node.KeepSchedulingPolicy(ctx, c) })
 	group.Go(func() { progress.Run(ctx) })
 	group.Go(func() { nodes.Run(ctx) })
 	group.Go(func() { handlers.Run(ctx) })

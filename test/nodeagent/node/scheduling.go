@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 
 	"tensorstack.dev/virtualserver/test/nodeagent/cluster"
 	"tensorstack.dev/virtualserver/test/nodeagent/faults"
@@ -19,11 +22,26 @@ import (
 // policyName names the admission policy behind the setting scheduling: refuse.
 const policyName = "node-agent-scheduling"
 
-// EnsureSchedulingPolicy installs the policy that makes new pods of a namespace
+// policyRetry is how soon to try again to install the policy.
+const policyRetry = 5 * time.Second
+
+// KeepSchedulingPolicy installs the policy that makes new pods of a namespace
 // with the setting scheduling: refuse need a node label that no node has, so
 // that the real scheduler refuses them. Once the setting goes, Nodes gives the
-// label to its nodes, and the pods that wait are scheduled.
-func EnsureSchedulingPolicy(ctx context.Context, c *cluster.Cluster) error {
+// label to its nodes, and the pods that wait are scheduled. It returns when the
+// policy is there or the context ends.
+func KeepSchedulingPolicy(ctx context.Context, c *cluster.Cluster) {
+	// The only error is the end of the context.
+	_ = wait.PollUntilContextCancel(ctx, policyRetry, true, func(ctx context.Context) (bool, error) {
+		err := installSchedulingPolicy(ctx, c)
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "The setting scheduling: refuse has no effect yet")
+		}
+		return err == nil, nil
+	})
+}
+
+func installSchedulingPolicy(ctx context.Context, c *cluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, cluster.RequestTimeout)
 	defer cancel()
 	policy, binding := schedulingPolicy()
