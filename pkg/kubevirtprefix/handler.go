@@ -3,7 +3,6 @@ package kubevirtprefix
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,52 +23,27 @@ type Gateway interface {
 
 var _ Gateway = &stream.Gateway{}
 
-// Handler serves the paths below the prefix. It stands at the end of the filters of the API server, after authentication,
-// authorization and audit, and in front of the handler of the API itself, which would claim every path of the group.
-type Handler struct {
-	gateway atomic.Pointer[Gateway]
-	api     atomic.Pointer[http.Handler]
-}
-
-// NewHandler makes a Handler. It answers 503 until it has been given a gateway with Use.
-func NewHandler() *Handler {
-	return &Handler{}
-}
-
-// Use starts the service. The chain of filters is built before the storage that a gateway reads, so it comes later.
-func (h *Handler) Use(gateway Gateway) {
-	h.gateway.Store(&gateway)
-}
-
 // InFrontOf returns a handler that serves the paths below the prefix and leaves all others to api, the handler of the API
-// itself. What a path below the prefix stands for is done by api too, so that admission sees it as it sees everything.
-func (h *Handler) InFrontOf(api http.Handler) http.Handler {
-	h.api.Store(&api)
+// itself. It stands at the end of the filters of the API server, after authentication, authorization and audit. api would
+// claim every path of the group. What a path below the prefix stands for is done by api too, so that admission sees it as it
+// sees everything. No answer is a redirect.
+func InFrontOf(api http.Handler, gateway Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if below(req.URL.Path) {
-			h.ServeHTTP(w, req)
+		if !below(req.URL.Path) {
+			api.ServeHTTP(w, req)
 			return
 		}
-		api.ServeHTTP(w, req)
+		found, ok := parse(req.URL)
+		switch {
+		case !ok:
+			refuse(w, req, failure(http.StatusNotFound, metav1.StatusReasonNotFound, "this path is not served below "+Prefix))
+		case req.Method != found.method:
+			w.Header().Set("Allow", found.method)
+			refuse(w, req, failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "use "+found.method+" for this path"))
+		default:
+			exchange{gateway: gateway, api: api, writer: w, request: req, found: found}.serve()
+		}
 	})
-}
-
-// ServeHTTP answers one request below the prefix. It never redirects.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	found, ok := parse(req.URL)
-	gateway, api := h.gateway.Load(), h.api.Load()
-	switch {
-	case gateway == nil || api == nil:
-		refuse(w, req, apierrors.NewServiceUnavailable("the KubeVirt prefix is not ready yet"))
-	case !ok:
-		refuse(w, req, failure(http.StatusNotFound, metav1.StatusReasonNotFound,
-			"this path is not served below "+Prefix+""))
-	case req.Method != found.method:
-		w.Header().Set("Allow", found.method)
-		refuse(w, req, failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "use "+found.method+" for this path"))
-	default:
-		exchange{gateway: *gateway, api: *api, writer: w, request: req, found: found}.serve()
-	}
 }
 
 func failure(code int32, reason metav1.StatusReason, message string) error {

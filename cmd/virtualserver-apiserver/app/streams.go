@@ -25,7 +25,6 @@ type streams struct {
 	generic *genericapiserver.RecommendedConfig
 	events  record.EventBroadcaster
 	gateway *stream.Gateway
-	prefix  *kubevirtprefix.Handler
 }
 
 // newStreams makes what can be made before the storage. The recorder of events stops when the context ends.
@@ -56,10 +55,6 @@ func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storag
 	if err != nil {
 		return nil, err
 	}
-	s.prefix, err = kubevirtprefix.NewHandler(s.gateway, servers.Operator())
-	if err != nil {
-		return nil, err
-	}
 	return map[string]rest.Storage{
 		"console":          storage.NewConsoleREST(s.gateway),
 		"vnc":              storage.NewVNCREST(s.gateway),
@@ -81,7 +76,9 @@ func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storag
 }
 
 // handlers serves the KubeVirt prefix in front of the API.
-func (s *streams) handlers(api http.Handler) http.Handler { return s.prefix.InFrontOf(api) }
+func (s *streams) handlers(api http.Handler) http.Handler {
+	return kubevirtprefix.InFrontOf(api, s.gateway)
+}
 
 // requestInfo tells what requests below the KubeVirt prefix are.
 func (s *streams) requestInfo(next apirequest.RequestInfoResolver) apirequest.RequestInfoResolver {
