@@ -53,7 +53,7 @@ func New() *Options {
 	addAdmission(recommended, imports)
 	return &Options{
 		Recommended: recommended,
-		ServerRun:   newServerRunOptions(),
+		ServerRun:   genericoptions.NewServerRunOptions(),
 		Logging:     logsapi.NewLoggingConfiguration(),
 		Store:       NewStoreOptions(),
 		Controllers: NewControllerOptions(),
@@ -61,14 +61,14 @@ func New() *Options {
 	}
 }
 
-// newServerRunOptions returns the library's defaults, with one feature turned off. All requests that come through
-// kube-apiserver share a few HTTP/2 connections; UnauthenticatedHTTP2DOSMitigation closes a connection after an
-// unauthenticated request, and with it everybody's requests (https://github.com/kubernetes/kubernetes/issues/122308).
-func newServerRunOptions() *genericoptions.ServerRunOptions {
+// init sets up the feature gate of the process, which the libraries read and which can be changed only before its first
+// use. It offers the features of the log, and turns one feature off: all requests that come through kube-apiserver share a
+// few HTTP/2 connections, and UnauthenticatedHTTP2DOSMitigation closes a connection after an unauthenticated request, and
+// with it everybody's requests (https://github.com/kubernetes/kubernetes/issues/122308).
+func init() {
 	gate := utilfeature.DefaultMutableFeatureGate
 	utilruntime.Must(logsapi.AddFeatureGates(gate))
 	utilruntime.Must(gate.OverrideDefault(features.UnauthenticatedHTTP2DOSMitigation, false))
-	return genericoptions.NewServerRunOptions()
 }
 
 // Flags returns the flags in sections, for help.
