@@ -106,6 +106,8 @@ type ImportStatus struct {
 	Restarts int32
 	// lastError is the last error of the importer.
 	LastError string
+	// lastProgressTime is when the phase, the progress or the restarts last changed.
+	LastProgressTime *metav1.Time
 }
 
 // GuestOS is an operating system, as the guest agent reports it.

@@ -21639,9 +21639,17 @@ func schema_pkg_apis_tensorstack_v1beta1_ImportStatus(ref common.ReferenceCallba
 							Format:      "",
 						},
 					},
+					"lastProgressTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastProgressTime is when the phase, the progress or the restarts last changed.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

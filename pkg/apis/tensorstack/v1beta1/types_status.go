@@ -139,6 +139,9 @@ type ImportStatus struct {
 	// lastError is the last error of the importer.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+	// lastProgressTime is when the phase, the progress or the restarts last changed.
+	// +optional
+	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
 }
 
 // GuestOS is an operating system, as the guest agent reports it.

@@ -2,6 +2,10 @@
 
 package v1beta1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // ImportStatusApplyConfiguration represents a declarative configuration of the ImportStatus type for use
 // with apply.
 //
@@ -15,6 +19,8 @@ type ImportStatusApplyConfiguration struct {
 	Restarts *int32 `json:"restarts,omitempty"`
 	// lastError is the last error of the importer.
 	LastError *string `json:"lastError,omitempty"`
+	// lastProgressTime is when the phase, the progress or the restarts last changed.
+	LastProgressTime *v1.Time `json:"lastProgressTime,omitempty"`
 }
 
 // ImportStatusApplyConfiguration constructs a declarative configuration of the ImportStatus type for use with
@@ -52,5 +58,13 @@ func (b *ImportStatusApplyConfiguration) WithRestarts(value int32) *ImportStatus
 // If called multiple times, the LastError field is set to the value of the last call.
 func (b *ImportStatusApplyConfiguration) WithLastError(value string) *ImportStatusApplyConfiguration {
 	b.LastError = &value
+	return b
+}
+
+// WithLastProgressTime sets the LastProgressTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastProgressTime field is set to the value of the last call.
+func (b *ImportStatusApplyConfiguration) WithLastProgressTime(value v1.Time) *ImportStatusApplyConfiguration {
+	b.LastProgressTime = &value
 	return b
 }
