@@ -3,8 +3,11 @@ package status
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -38,10 +41,33 @@ func importOf(o Observed) importState {
 	}
 	state := importState{status: importStatus(o)}
 	state.reason, state.message = importProblem(o, state.status)
-	if state.reason == "" {
-		state.reason, state.message = importProgress(o.DataVolume)
+	if state.reason != "" {
+		return state
+	}
+	state.reason, state.message = importProgress(o.DataVolume)
+	if stalls := StallsAt(state.status); !stalls.IsZero() && !stalls.After(o.Now) {
+		state.reason = ReasonImportStalled
+		state.message += ", no progress since " + timeText(state.status.LastProgressTime.Time)
 	}
 	return state
+}
+
+// ImportStallTimeout is how long an import may stand still before the status says so. An importer reports its progress
+// every few seconds.
+const ImportStallTimeout = 2 * time.Minute
+
+// StallsAt returns when the import counts as stalled unless it makes progress before, or zero for one that cannot stall:
+// one that is done, or that waits for something else than the transfer.
+func StallsAt(status *v1beta1.ImportStatus) time.Time {
+	if status == nil || status.LastProgressTime == nil || !transfers(cdiv1.DataVolumePhase(status.Phase)) {
+		return time.Time{}
+	}
+	return status.LastProgressTime.Add(ImportStallTimeout)
+}
+
+// transfers says whether data is moved in the phase, or is about to be.
+func transfers(phase cdiv1.DataVolumePhase) bool {
+	return verb(phase) != ""
 }
 
 func imported() importState {
@@ -85,7 +111,8 @@ func storageClassText(claim, class string) string {
 	return of("PVC", claim, fmt.Sprintf("StorageClass %q not found", class))
 }
 
-// importStatus remembers the last error of the importer: it is gone from the DataVolume while the importer tries again.
+// importStatus remembers the last error of the importer, which is gone from the DataVolume while the importer tries again,
+// and the time of the last progress.
 func importStatus(o Observed) *v1beta1.ImportStatus {
 	from := &o.DataVolume.Status
 	status := &v1beta1.ImportStatus{
@@ -94,8 +121,17 @@ func importStatus(o Observed) *v1beta1.ImportStatus {
 		Restarts:  from.RestartCount,
 		LastError: importerError(o),
 	}
-	if before := o.VirtualServer.Status.Import; before != nil && status.LastError == "" && from.RestartCount > 0 {
+	status.LastProgressTime = ptr.To(metav1.NewTime(o.Now))
+	before := o.VirtualServer.Status.Import
+	if before == nil {
+		return status
+	}
+	if status.LastError == "" && from.RestartCount > 0 {
 		status.LastError = before.LastError
+	}
+	same := before.Phase == status.Phase && before.Progress == status.Progress && before.Restarts == status.Restarts
+	if same && before.LastProgressTime != nil {
+		status.LastProgressTime = before.LastProgressTime.DeepCopy()
 	}
 	return status
 }
@@ -203,9 +239,12 @@ func importProgress(dataVolume *cdiv1.DataVolume) (reason, message string) {
 	case cdiv1.Paused:
 		return string(phase), of("DataVolume", name, "import paused")
 	default:
-		return string(phase), of("DataVolume", name, joined(", ", verb(phase), percent(dataVolume.Status.Progress)))
+		doing := orText(verb(phase), "in phase "+string(phase))
+		return string(phase), of("DataVolume", name, joined(", ", doing, percent(dataVolume.Status.Progress)))
 	}
 }
+
+// verb says what is done with the data in the phase, or nothing.
 
 func verb(phase cdiv1.DataVolumePhase) string {
 	switch text := string(phase); {
@@ -214,7 +253,7 @@ func verb(phase cdiv1.DataVolumePhase) string {
 	case strings.Contains(text, "Import"):
 		return "importing"
 	default:
-		return "in phase " + text
+		return ""
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -102,7 +103,8 @@ func TestImportErrorIsRemembered(t *testing.T) {
 	s := newScene(t, "Always")
 	s.importing(cdiv1.ImportInProgress, "N/A", 1, running("False", "Error", notFound))
 	first := s.derive()
-	assert.Equal(t, &v1beta1.ImportStatus{Phase: "ImportInProgress", Progress: "N/A", Restarts: 1, LastError: notFound}, first.Import)
+	assert.Equal(t, &v1beta1.ImportStatus{Phase: "ImportInProgress", Progress: "N/A", Restarts: 1, LastError: notFound,
+		LastProgressTime: ptr.To(at(0))}, first.Import)
 
 	s.importing(cdiv1.ImportInProgress, "N/A", 2, running("True", "Pod is running", ""))
 	again := s.derive()
@@ -122,6 +124,31 @@ func TestImportErrorIsRemembered(t *testing.T) {
 
 	s.DataVolume, s.Claim = nil, &corev1.PersistentVolumeClaim{}
 	assert.Equal(t, metav1.ConditionTrue, condition(t, s.derive(), "DataImported").Status, "the claim outlives its DataVolume")
+}
+
+func TestStalledImport(t *testing.T) {
+	s := newScene(t, "Always")
+	s.importing(cdiv1.ImportInProgress, "42.50%", 0, running("True", "Pod is running", ""))
+	first := s.derive()
+	assert.Equal(t, "ImportInProgress", condition(t, first, "DataImported").Reason)
+	assert.Equal(t, epoch.Add(ImportStallTimeout), StallsAt(first.Import))
+
+	s.Now = epoch.Add(ImportStallTimeout)
+	stalled := s.derive()
+	assert.Equal(t, "ImportStalled", condition(t, stalled, "DataImported").Reason)
+	assert.Equal(t, "DataVolume "+name+": importing, 42.50%, no progress since 2024-03-21T08:26:59Z", stalled.Message)
+	assert.Equal(t, v1beta1.StatusProvisioning, stalled.PrintableStatus)
+
+	s.importing(cdiv1.ImportInProgress, "43.00%", 0, running("True", "Pod is running", ""))
+	moving := s.derive()
+	assert.Equal(t, "ImportInProgress", condition(t, moving, "DataImported").Reason)
+	assert.Equal(t, "DataVolume "+name+": importing, 43.00%", moving.Message)
+
+	for _, waits := range []cdiv1.DataVolumePhase{"", cdiv1.Pending, cdiv1.UploadReady, cdiv1.PendingPopulation,
+		cdiv1.WaitForFirstConsumer, cdiv1.Paused, cdiv1.Succeeded} {
+		assert.Zero(t, StallsAt(&v1beta1.ImportStatus{Phase: string(waits), LastProgressTime: ptr.To(at(0))}), waits)
+	}
+	assert.Zero(t, StallsAt(nil))
 }
 
 func TestMessagesHideSecretsInURLs(t *testing.T) {

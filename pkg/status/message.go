@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -14,16 +12,10 @@ import (
 
 // message says in one line why the machine is not running, and names the object that blocks it. It is empty for a machine
 // that runs.
-func (f *facts) message(status *v1beta1.VirtualServerStatus) string {
-	if status.PrintableStatus == v1beta1.StatusRunning {
+func (f *facts) message(printable v1beta1.PrintableStatus) string {
+	switch printable {
+	case v1beta1.StatusRunning:
 		return ""
-	}
-	// What the controller cannot bring about comes before what follows from that.
-	reconciled := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionReconciled)
-	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && reconciled.Message != "" {
-		return line(reconciled.Message)
-	}
-	switch status.PrintableStatus {
 	case v1beta1.StatusTerminating:
 		return f.terminatingText()
 	case v1beta1.StatusProvisioning:

@@ -188,10 +188,6 @@ func TestPrintableStatus(t *testing.T) {
 		}, "Terminating", "VMI " + name + ": about to stop"},
 		"machine deleted by hand": {"Always", func(s *scene) { s.VirtualMachine.DeletionTimestamp = ptr.To(at(1)) }, "Terminating",
 			"VirtualMachine " + name + ": being deleted"},
-		"the controller cannot": {"Always", func(s *scene) {
-			s.VirtualServer.Status.Conditions = []metav1.Condition{{Type: "Reconciled", Status: "False", Reason: "Forbidden",
-				Message: "Service " + name + ": quota exceeded"}}
-		}, "Starting", "Service " + name + ": quota exceeded"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newScene(t, test.strategy)

@@ -21,6 +21,8 @@ const (
 	ReasonUnschedulable = "Unschedulable"
 	// ReasonImagePullFailed is an importer, or a registry source, whose image cannot be pulled.
 	ReasonImagePullFailed = "ImagePullFailed"
+	// ReasonImportStalled is an import without progress for ImportStallTimeout.
+	ReasonImportStalled = "ImportStalled"
 	// ReasonImportError is an import that failed and is tried again.
 	ReasonImportError = "ImportError"
 	// ReasonImportFailed is an import that failed and is not tried again.
