@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -47,6 +49,7 @@ type Config struct {
 type Manager struct {
 	elector *elector
 	clients virtualserver.Clients
+	metrics *virtualserver.Metrics
 	workers int
 	clock   clock.WithTicker
 	leading atomic.Bool
@@ -84,7 +87,26 @@ func New(config Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Manager{elector: elector, clients: clients, workers: config.Workers, clock: config.Clock}, nil
+	metrics, err := newMetrics()
+	if err != nil {
+		return nil, err
+	}
+	return &Manager{
+		elector: elector, clients: clients, metrics: metrics, workers: config.Workers, clock: config.Clock,
+	}, nil
+}
+
+// newMetrics registers the metrics with the registry that the API server exposes under /metrics. A second manager in the
+// same process, as in tests, counts for itself.
+func newMetrics() (*virtualserver.Metrics, error) {
+	metrics := virtualserver.NewMetrics()
+	for _, metric := range metrics.All() {
+		var already prometheus.AlreadyRegisteredError
+		if err := legacyregistry.Register(metric); err != nil && !errors.As(err, &already) {
+			return nil, fmt.Errorf("register the metrics of the controller: %w", err)
+		}
+	}
+	return metrics, nil
 }
 
 func newClients(config Config) (virtualserver.Clients, error) {
@@ -127,7 +149,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		logger := klog.FromContext(ctx)
 		logger.Info("Reconciling VirtualServers", "lease", m.elector.lock.Describe())
 		// Caches and queue are those of this term: those of an earlier one are stale.
-		virtualserver.NewController(m.clients, m.clock).Run(ctx, m.workers)
+		virtualserver.NewController(m.clients, m.metrics, m.clock).Run(ctx, m.workers)
 		logger.Info("Stopped reconciling VirtualServers")
 	})
 }

@@ -45,17 +45,19 @@ type Clients struct {
 type Controller struct {
 	clients  Clients
 	clock    clock.WithTicker
+	metrics  *Metrics
 	caches   *caches
 	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	recorder record.EventRecorder
 }
 
 // NewController returns a controller that has not started yet.
-func NewController(clients Clients, clock clock.WithTicker) *Controller {
+func NewController(clients Clients, metrics *Metrics, clock clock.WithTicker) *Controller {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](firstRetry, longestRetry)
 	c := &Controller{
 		clients: clients,
 		clock:   clock,
+		metrics: metrics,
 		caches:  newCaches(clients),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "virtualserver", Clock: clock}),
@@ -115,6 +117,7 @@ func (c *Controller) processNext(ctx context.Context) bool {
 		c.queue.Forget(key)
 	case err != nil && ctx.Err() == nil:
 		logRetry(logger, err)
+		c.metrics.observeFailure(err)
 		c.queue.AddRateLimited(key)
 	default:
 		c.queue.AddRateLimited(key)

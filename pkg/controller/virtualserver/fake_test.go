@@ -169,7 +169,7 @@ func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret
 		require.NoError(t, b.kubernetes.Tracker().Add(secret))
 	}
 	b.Controller = NewController(
-		Clients{Kubernetes: b.kubernetes, KubeVirt: b.kubevirt, VirtualServers: b.servers},
+		Clients{Kubernetes: b.kubernetes, KubeVirt: b.kubevirt, VirtualServers: b.servers}, NewMetrics(),
 		clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	b.recorder = b.events
 	return b

@@ -168,8 +168,7 @@ func (p *pass) cancelStrayStart(ctx context.Context) error {
 // endOperation moves the pending operation into the ledger.
 func (p *pass) endOperation(result v1beta1.OperationResult, message string) {
 	op := p.vs.Status.PendingOperation
-	p.vs.Status.PendingOperation = nil
-	p.vs.Status.Operations = prepend(p.vs.Status.Operations, v1beta1.OperationRecord{
+	record := v1beta1.OperationRecord{
 		ID:              op.ID,
 		Type:            op.Type,
 		RequestedBy:     op.RequestedBy,
@@ -179,7 +178,10 @@ func (p *pass) endOperation(result v1beta1.OperationResult, message string) {
 		ToRunStrategy:   op.ToRunStrategy,
 		Result:          result,
 		Message:         message,
-	})
+	}
+	p.vs.Status.PendingOperation = nil
+	p.vs.Status.Operations = prepend(p.vs.Status.Operations, record)
+	p.ended = append(p.ended, record)
 	p.emitOperation(op, result, message)
 }
 

@@ -47,7 +47,9 @@ type pass struct {
 	// problem is the first thing that stands in the way, for the condition Reconciled.
 	problem *problem
 	// events wait until the status that they tell of has been written.
-	events  []event
+	events []event
+	// ended are the operations that ended in the pass. They wait likewise.
+	ended   []v1beta1.OperationRecord
 	outcome outcome
 }
 

@@ -36,6 +36,9 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		p.events = append(p.events, transitions(&before, &p.before.Status)...)
 	}
 	p.flushEvents()
+	for _, record := range p.ended {
+		p.metrics.observeOperation(record)
+	}
 	return nil
 }
 
