@@ -25,7 +25,7 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	observed := p.observe(now)
 	derived := status.Derive(observed)
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
-	p.lookAgain(derived.StopDeadline, observed.Node, now)
+	p.lookAgain(&derived, observed.Node, now)
 
 	p.vs.Status = derived
 	if !equality.Semantic.DeepEqual(p.before.Status, derived) {
@@ -93,20 +93,32 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 }
 
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
-// down, and when a node that was marked has been silent for too long.
-func (p *pass) lookAgain(deadline *metav1.Time, node *corev1.Node, now time.Time) {
-	var next time.Time
-	if deadline != nil && deadline.After(now) {
-		next = deadline.Time
+// down, when an import has stood still for too long, and when a node that was marked has been silent for too long.
+func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, node *corev1.Node, now time.Time) {
+	times := []time.Time{status.StallsAt(derived.Import), silentAt(node)}
+	if derived.StopDeadline != nil {
+		times = append(times, derived.StopDeadline.Time)
 	}
-	if node != nil && node.Labels[kubevirtv1.NodeSchedulable] == "false" {
-		beat, err := time.Parse(time.RFC3339, node.Annotations[kubevirtv1.VirtHandlerHeartbeat])
-		if silent := beat.Add(heartbeatTimeout); err == nil && silent.After(now) && (next.IsZero() || silent.Before(next)) {
-			next = silent
+	var next time.Time
+	for _, candidate := range times {
+		if candidate.After(now) && (next.IsZero() || candidate.Before(next)) {
+			next = candidate
 		}
 	}
 	if !next.IsZero() && p.outcome.again == 0 {
 		// Times in the API are cut to seconds.
 		p.outcome.again = next.Sub(now) + time.Second
 	}
+}
+
+// silentAt returns when the heartbeat of a node that KubeVirt does not use any more becomes too old, or zero.
+func silentAt(node *corev1.Node) time.Time {
+	if node == nil || node.Labels[kubevirtv1.NodeSchedulable] != "false" {
+		return time.Time{}
+	}
+	beat, err := time.Parse(time.RFC3339, node.Annotations[kubevirtv1.VirtHandlerHeartbeat])
+	if err != nil {
+		return time.Time{}
+	}
+	return beat.Add(heartbeatTimeout)
 }
