@@ -23,9 +23,6 @@ type Options struct {
 	// HoldForImport writes Halted in place of RunStrategy. It is for a machine with an ephemeral root disk that is not
 	// imported yet: KubeVirt does not wait for the import of such a disk.
 	HoldForImport bool
-	// ForwardAllPorts leaves the port list of the interface empty, which makes KubeVirt forward every port to the guest.
-	// Otherwise only the ports in spec.network are forwarded, if there are any.
-	ForwardAllPorts bool
 }
 
 // VirtualMachine returns the VirtualMachine that the VirtualServer describes. Its name is status.vm.name. The error is an
@@ -70,7 +67,7 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 				Disks:       attached.disks,
 				Filesystems: attached.filesystems,
 				GPUs:        gpus(vs.Spec.Resources.GPU),
-				Interfaces:  []kubevirtv1.Interface{networkInterface(network, options.ForwardAllPorts)},
+				Interfaces:  []kubevirtv1.Interface{networkInterface(network)},
 			},
 		},
 		Volumes:   attached.volumes,

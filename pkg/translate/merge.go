@@ -119,7 +119,6 @@ func mergeText(live, want, before string) string {
 func mergeInterface(live, want kubevirtv1.Interface, before record) kubevirtv1.Interface {
 	live.InterfaceBindingMethod = kubevirtv1.InterfaceBindingMethod{Masquerade: want.Masquerade}
 	live.Binding = nil
-	live.Ports = want.Ports
 	live.MacAddress = mergeText(live.MacAddress, want.MacAddress, before.MACAddress)
 	return live
 }

@@ -14,19 +14,11 @@ import (
 )
 
 // networkInterface connects the machine to the pod network by masquerade, the binding that works with every pod network.
-func networkInterface(network v1beta1.Network, forwardAll bool) kubevirtv1.Interface {
+// It names no ports, which forwards every port to the guest: spec.network says what the Service exposes, and "portforward"
+// must reach port 22 all the same. A list of ports here would also make every new port wait for a restart.
+func networkInterface(network v1beta1.Network) kubevirtv1.Interface {
 	nic := *kubevirtv1.DefaultMasqueradeNetworkInterface()
 	nic.MacAddress = network.MACAddress
-	if forwardAll {
-		return nic
-	}
-	for _, port := range ports(network) {
-		nic.Ports = append(nic.Ports, kubevirtv1.Port{
-			Name:     port.Name,
-			Protocol: string(port.Protocol),
-			Port:     port.Port,
-		})
-	}
 	return nic
 }
 

@@ -52,7 +52,6 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	c.add("spec.resources.gpu", gpuText(runs.Domain.Devices.GPUs), gpuText(want.Domain.Devices.GPUs))
 	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()))
 	wantNIC, runsNIC := ourInterface(want), ourInterface(runs)
-	c.add("spec.network ports", portText(runsNIC), portText(wantNIC))
 	c.add("spec.network.macAddress",
 		textOf(runsNIC, wantNIC, macAddress, runRecord.MACAddress), macAddress(wantNIC))
 	c.add("spec.network.dnsPolicy", dnsPolicy(runs), dnsPolicy(want))
@@ -186,17 +185,6 @@ func ourInterface(spec *kubevirtv1.VirtualMachineInstanceSpec) kubevirtv1.Interf
 }
 
 func macAddress(nic kubevirtv1.Interface) string { return nic.MacAddress }
-
-func portText(nic kubevirtv1.Interface) string {
-	if len(nic.Ports) == 0 {
-		return "all"
-	}
-	texts := make([]string, 0, len(nic.Ports))
-	for _, port := range nic.Ports {
-		texts = append(texts, fmt.Sprintf("%d/%s", port.Port, strings.ToLower(port.Protocol)))
-	}
-	return strings.Join(texts, " ")
-}
 
 func dnsPolicy(spec *kubevirtv1.VirtualMachineInstanceSpec) string {
 	if spec.DNSPolicy == "" {

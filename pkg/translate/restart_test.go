@@ -62,14 +62,8 @@ func TestRestartRequired(t *testing.T) {
 		"filesystem": {
 			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Storage.Filesystems[0].PersistentVolumeClaim.ReadOnly = true },
 			want: []string{"spec.storage.filesystems[my-filesys]: PVC pvc-as-fs -> PVC pvc-as-fs read-only"}},
-		"ports": {
-			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.UDP = []int32{80} },
-			want: []string{"spec.network ports: 80/tcp 5901/tcp -> 80/tcp 5901/tcp 80/udp"}},
-		"ports in another order": {
-			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.TCP = []int32{5901, 80} }},
-		"no ports": {
-			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.TCP = nil },
-			want: []string{"spec.network ports: 80/tcp 5901/tcp -> all"}},
+		"ports, which only the Service knows": {
+			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.UDP = []int32{80} }},
 		"mac": {
 			edit: func(vs *v1beta1.VirtualServer) { vs.Spec.Network.MACAddress = "02:00:00:4c:1f:07" },
 			want: []string{"spec.network.macAddress: none -> 02:00:00:4c:1f:07"}},

@@ -63,11 +63,10 @@ func TestForeignFieldsOfTheVirtualMachineSurvive(t *testing.T) {
 	e.Create(framework.Minimal("machine"))
 	machine := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.Name
 	e.PatchMachine(machine, `{"metadata":{"labels":{"backup":"nightly"}}}`)
-	e.MustKubectl("patch", "virtualserver", "machine", "--type=merge", "-p", `{"spec":{"network":{"tcp":[8080]}}}`)
-	e.Eventually("the port reaches the VirtualMachine", func() error {
-		found := e.Machine(machine)
-		if len(found.Spec.Template.Spec.Domain.Devices.Interfaces[0].Ports) != 1 {
-			return errMissing("the port")
+	e.MustKubectl("patch", "virtualserver", "machine", "--type=merge", "-p", `{"spec":{"network":{"macAddress":"02:00:00:4c:1f:07"}}}`)
+	e.Eventually("the address reaches the VirtualMachine", func() error {
+		if e.Machine(machine).Spec.Template.Spec.Domain.Devices.Interfaces[0].MacAddress != "02:00:00:4c:1f:07" {
+			return errMissing("the address")
 		}
 		return nil
 	})
