@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -56,8 +57,9 @@ func (c *ControlPlane) kubevirtManifests(ctx context.Context) ([]*unstructured.U
 	return nil, errors.New("kubevirt-manifests prints no KubeVirt object")
 }
 
-// configureKubeVirt permits the guide's GPU and sets the phase without which KubeVirt
-// ignores its whole configuration.
+// configureKubeVirt permits the guide's GPU and sets the status that virt-operator would:
+// without a phase KubeVirt ignores its whole configuration, and without an architecture
+// it refuses machines that name none.
 func configureKubeVirt(object *unstructured.Unstructured) error {
 	devices := []any{map[string]any{
 		"pciVendorSelector": "10DE:20F1", "resourceName": GPUResource, "externalResourceProvider": true,
@@ -66,7 +68,8 @@ func configureKubeVirt(object *unstructured.Unstructured) error {
 	if err := unstructured.SetNestedSlice(object.Object, devices, path...); err != nil {
 		return err
 	}
-	return unstructured.SetNestedField(object.Object, "Deployed", "status", "phase")
+	status := map[string]any{"phase": "Deployed", "defaultArchitecture": runtime.GOARCH}
+	return unstructured.SetNestedMap(object.Object, status, "status")
 }
 
 func (c *ControlPlane) virtAPI(ctx context.Context) (component, error) {

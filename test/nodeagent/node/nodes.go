@@ -141,19 +141,13 @@ func (n *Nodes) renew(ctx context.Context, node *corev1.Node) error {
 // label plays virt-handler's heartbeat: the label that lets machines be
 // scheduled and the time of its last sign of life.
 func (n *Nodes) label(ctx context.Context, node *corev1.Node) error {
-	var beat metav1.Time
-	if err := json.Unmarshal([]byte(node.Annotations[kubevirtv1.VirtHandlerHeartbeat]), &beat); err == nil &&
-		time.Since(beat.Time) < handlerHeartbeat && node.Labels[kubevirtv1.NodeSchedulable] == "true" {
+	beat, err := time.Parse(time.RFC3339, node.Annotations[kubevirtv1.VirtHandlerHeartbeat])
+	if err == nil && time.Since(beat) < handlerHeartbeat && node.Labels[kubevirtv1.NodeSchedulable] == "true" {
 		return nil
 	}
-	now, err := json.Marshal(metav1.Now())
-	if err != nil {
-		return err
-	}
-	labels := handlerLabels()
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"labels":      labels,
-		"annotations": map[string]string{kubevirtv1.VirtHandlerHeartbeat: string(now)},
+		"labels":      handlerLabels(),
+		"annotations": map[string]string{kubevirtv1.VirtHandlerHeartbeat: time.Now().UTC().Format(time.RFC3339)},
 	}})
 	if err != nil {
 		return err
