@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -327,28 +326,6 @@ func (h *Handler) announce(vmi *kubevirtv1.VirtualMachineInstance, phase kubevir
 	case kubevirtv1.Failed:
 		h.cluster.Recorder.Event(vmi, corev1.EventTypeWarning, "Stopped", "The VirtualMachineInstance crashed.")
 	}
-}
-
-// statusPatch is a merge patch of the status alone, bound to the version that
-// it was made from. Fields that this build does not know are left alone.
-func statusPatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error) {
-	type part struct {
-		Metadata map[string]string                       `json:"metadata"`
-		Status   kubevirtv1.VirtualMachineInstanceStatus `json:"status"`
-	}
-	before, err := json.Marshal(part{Status: old.Status})
-	if err != nil {
-		return nil, err
-	}
-	after, err := json.Marshal(part{Metadata: map[string]string{"resourceVersion": old.ResourceVersion}, Status: updated.Status})
-	if err != nil {
-		return nil, err
-	}
-	patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(before, after, before)
-	if err != nil {
-		return nil, fmt.Errorf("comparing two states of machine %s: %w", machineKey(old), err)
-	}
-	return patch, nil
 }
 
 func (h *Handler) patch(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstance, patch []byte, into *kubevirtv1.VirtualMachineInstance) error {
