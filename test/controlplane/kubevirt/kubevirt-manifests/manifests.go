@@ -167,7 +167,8 @@ func apiServices(opts options) []runtime.Object {
 }
 
 // kubeVirt is the configuration of virt-api and virt-controller. They ignore it
-// until its status.phase is set, which only the status subresource can do.
+// until its status.phase is set, which only the status subresource can do; then
+// status.defaultArchitecture must be set as well.
 func kubeVirt(opts options) runtime.Object {
 	return &kubevirtv1.KubeVirt{
 		TypeMeta:   metav1.TypeMeta{APIVersion: kubevirtv1.GroupVersion.String(), Kind: "KubeVirt"},
