@@ -26,8 +26,9 @@ const (
 
 // applier puts manifests into the cluster with server-side apply.
 type applier struct {
-	client dynamic.Interface
-	mapper *restmapper.DeferredDiscoveryRESTMapper
+	client    dynamic.Interface
+	discovery discovery.DiscoveryInterface
+	mapper    *restmapper.DeferredDiscoveryRESTMapper
 }
 
 func newApplier(config *rest.Config) (*applier, error) {
@@ -40,11 +41,11 @@ func newApplier(config *rest.Config) (*applier, error) {
 		return nil, err
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discoveryClient))
-	return &applier{client: client, mapper: mapper}, nil
+	return &applier{client: client, discovery: discoveryClient, mapper: mapper}, nil
 }
 
 // apply puts the objects in order of need: objects of one rank at the same time, and
-// CustomResourceDefinitions waited for until they serve.
+// CustomResourceDefinitions waited for until they are served.
 func (a *applier) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	sortForApply(objects)
 	for start := 0; start < len(objects); {
@@ -85,7 +86,7 @@ func (a *applier) applyOne(ctx context.Context, object *unstructured.Unstructure
 		return fmt.Errorf("apply %s: %w", what, err)
 	}
 	if object.GetKind() == kindCRD {
-		if err := a.waitEstablished(ctx, client, object.GetName()); err != nil {
+		if err := a.waitServed(ctx, object); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
@@ -156,16 +157,51 @@ func (a *applier) retry(ctx context.Context, call func(context.Context) error) e
 	return err
 }
 
-func (a *applier) waitEstablished(ctx context.Context, client dynamic.ResourceInterface, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// waitServed waits until discovery has the resource of a CustomResourceDefinition in every
+// version. To read the CRD itself until it is Established would say the same, but each read
+// of KubeVirt's largest costs kube-apiserver half a megabyte of decoding.
+func (a *applier) waitServed(ctx context.Context, crd *unstructured.Unstructured) error {
+	group, _, err := unstructured.NestedString(crd.Object, "spec", "group")
+	if err != nil {
+		return err
+	}
+	plural, _, err := unstructured.NestedString(crd.Object, "spec", "names", "plural")
+	if err != nil {
+		return err
+	}
+	versions, _, err := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
-	return waitFor(ctx, probeInterval, func(ctx context.Context) error {
-		crd, err := client.Get(ctx, name, metav1.GetOptions{})
+	for _, item := range versions {
+		version, _ := item.(map[string]any)
+		if version["served"] != true {
+			continue
+		}
+		err := waitFor(ctx, 4*probeInterval, func(context.Context) error {
+			return a.serves(fmt.Sprintf("%s/%v", group, version["name"]), plural)
+		})
 		if err != nil {
 			return err
 		}
-		return conditionTrue(crd, "Established")
-	})
+	}
+	return nil
+}
+
+// serves reports an error unless discovery has the resource.
+func (a *applier) serves(groupVersion, plural string) error {
+	list, err := a.discovery.ServerResourcesForGroupVersion(groupVersion)
+	if err != nil {
+		return err
+	}
+	for _, resource := range list.APIResources {
+		if resource.Name == plural {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not serve %s yet", groupVersion, plural)
 }
 
 // conditionTrue reports an error unless the object's condition is True.
