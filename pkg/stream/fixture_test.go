@@ -128,7 +128,7 @@ func (r statusResponder) Error(err error) {
 
 // bench is a gateway between a client and a KubeVirt that the test plays.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	store   *memoryStore
 	gateway *Gateway
 	events  *record.FakeRecorder
@@ -139,7 +139,7 @@ type bench struct {
 const testToken = "own-token"
 
 // newBench starts the servers. kubevirt answers what reaches KubeVirt.
-func newBench(t *testing.T, kubevirt http.Handler) *bench {
+func newBench(t testing.TB, kubevirt http.Handler) *bench {
 	t.Helper()
 	back := httptest.NewTLSServer(kubevirt)
 	t.Cleanup(back.Close)

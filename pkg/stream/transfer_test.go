@@ -109,3 +109,11 @@ func TestAllArrivesBeforeTheEnd(t *testing.T) {
 	assert.Equal(t, <-sent, got)
 	assert.Equal(t, 1000, closeOf(t, client, 5*time.Second).Code)
 }
+
+// liveBytes is the memory in use, stacks included.
+func liveBytes() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc + stats.StackInuse)
+}
