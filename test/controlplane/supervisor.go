@@ -84,18 +84,42 @@ func (s *supervisor) run(ctx context.Context) {
 			s.host.failed(fmt.Errorf("%s does not start: %w", s.name, err))
 			return
 		}
+		stopLooking := s.noteReadyAgain(ctx)
 		select {
 		case <-ctx.Done():
 			s.terminate(exit)
+			stopLooking()
 			return
 		case <-exit:
 		}
+		stopLooking()
 		if !s.isWanted() || ctx.Err() != nil {
 			continue
 		}
 		if !s.backOff(ctx, time.Since(started)) {
 			return
 		}
+	}
+}
+
+// noteReadyAgain looks in the background for the moment when a process that replaced a dead
+// one is ready. The caller ends that with the returned function.
+func (s *supervisor) noteReadyAgain(ctx context.Context) (stop func()) {
+	if s.ready == nil || s.snapshot().Phase != phaseRestarting {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		if waitFor(ctx, probeInterval, s.ready) == nil {
+			s.setPhase(phaseReady)
+			s.host.report("%s is ready again", s.name)
+		}
+	}()
+	return func() {
+		cancel()
+		<-noted
 	}
 }
 
