@@ -8,6 +8,7 @@ package virtualserver
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -108,7 +109,6 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	defer utilruntime.HandleCrashWithContext(ctx)
 
 	logger := klog.FromContext(ctx).WithValues("virtualServer", klog.KRef(key.Namespace, key.Name))
 	outcome, err := c.reconcile(klog.NewContext(ctx, logger), key)
@@ -146,15 +146,22 @@ type outcome struct {
 }
 
 // reconcile brings one VirtualServer one step closer to what it should be, most often all the way.
-func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (outcome, error) {
+//
+// A panic is an error of this one VirtualServer. The API server in the same process serves all of them, and must not end
+// for it.
+func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (result outcome, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("reconcile VirtualServer %s: panic: %v\n%s", key, cause, debug.Stack())
+		}
+	}()
 	vs := c.caches.server(key.Namespace, key.Name)
 	if vs == nil {
 		return outcome{}, nil
 	}
 	p := newPass(c, vs)
-	err := p.run(ctx)
-	if err != nil {
-		err = fmt.Errorf("reconcile VirtualServer %s: %w", key, err)
+	if err := p.run(ctx); err != nil {
+		return p.outcome, fmt.Errorf("reconcile VirtualServer %s: %w", key, err)
 	}
-	return p.outcome, err
+	return p.outcome, nil
 }

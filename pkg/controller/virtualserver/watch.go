@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -112,7 +111,7 @@ func (c *caches) handleNodes(enqueue func(cache.ObjectName)) cache.ResourceEvent
 	handler.UpdateFunc = func(before, after any) {
 		old, ok := before.(*corev1.Node)
 		node, isNode := after.(*corev1.Node)
-		if ok && isNode && !equality.Semantic.DeepEqual(healthOf(old), healthOf(node)) {
+		if ok && isNode && healthOf(old) != healthOf(node) {
 			all(node)
 		}
 	}
@@ -126,7 +125,6 @@ type nodeHealth struct {
 	reason        string
 	schedulable   string
 	unschedulable bool
-	taints        []corev1.Taint
 }
 
 func healthOf(node *corev1.Node) nodeHealth {
@@ -134,7 +132,6 @@ func healthOf(node *corev1.Node) nodeHealth {
 		uid:           node.UID,
 		schedulable:   node.Labels[kubevirtv1.NodeSchedulable],
 		unschedulable: node.Spec.Unschedulable,
-		taints:        node.Spec.Taints,
 	}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
