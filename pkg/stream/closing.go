@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -45,6 +46,17 @@ func (c Closing) code() int {
 		return websocket.CloseInternalServerErr
 	default:
 		return c.Code
+	}
+}
+
+// label is the code as a label of a metric. A client may send any of thousands of codes; those that mean nothing here are one.
+func (c Closing) label() string {
+	switch code := c.code(); code {
+	case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseInternalServerErr, websocket.CloseTryAgainLater,
+		CloseMachineStopped, CloseTakenOver:
+		return strconv.Itoa(code)
+	default:
+		return "other"
 	}
 }
 

@@ -145,8 +145,9 @@ func (r *relay) explain(ctx context.Context, ended outcome) Closing {
 	return closing(websocket.CloseInternalServerErr, "the connection to the machine was lost; connect again")
 }
 
+// withText adds what a peer wrote into its close frame.
 func withText(text string) string {
-	if text == "" {
+	if text = printable(text); text == "" {
 		return ""
 	}
 	return ": " + text

@@ -304,7 +304,7 @@ func (o *opening) carry(held *lease, server *tensorstack.VirtualServer, backend 
 	audit.AddAuditAnnotations(ctx, auditClosed, strconv.Itoa(end.code())+" "+end.Reason)
 	g.event(server, held, "Closed", "the %s of %s ended after %s: %s", describe(held.Session), o.user,
 		g.machines.clock.Since(held.Since).Round(time.Second), end.Reason)
-	g.metrics.closed.WithLabelValues(kind, strconv.Itoa(end.code())).Inc()
+	g.metrics.closed.WithLabelValues(kind, end.label()).Inc()
 }
 
 func describe(session Session) string {

@@ -31,17 +31,21 @@ func (a answer) message() string {
 			text = status.Message
 		}
 	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	if text = strings.TrimSpace(text); text == "" {
+	if text = printable(text); text == "" {
 		text = http.StatusText(a.code)
 	}
 	const limit = 512
 	return shorten(text, limit)
+}
+
+// printable makes one line of a text that somebody else wrote, without anything that a terminal would obey.
+func printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text))
 }
 
 // refusal turns an answer into an error for the user, who asked for the VirtualServer name and never heard of the objects

@@ -60,6 +60,7 @@ func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storag
 		"vnc":              storage.NewVNCREST(s.gateway),
 		"portforward":      storage.NewPortForwardREST(s.gateway),
 		"usbredir":         storage.NewUSBRedirREST(s.gateway),
+		"sessions":         storage.NewSessionsREST(s.gateway.Sessions()),
 		"pause":            storage.NewPauseREST(s.gateway),
 		"unpause":          storage.NewUnpauseREST(s.gateway),
 		"softreboot":       storage.NewSoftRebootREST(s.gateway),

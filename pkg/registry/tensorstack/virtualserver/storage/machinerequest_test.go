@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -118,4 +119,24 @@ func TestEveryOperationHasItsSubresource(t *testing.T) {
 	for _, kind := range stream.Kinds() {
 		assert.Contains(t, served, string(kind))
 	}
+}
+
+// sessionsOf answers with what was asked for.
+type sessionsOf struct{}
+
+func (sessionsOf) List(namespace, name string) []stream.Session {
+	return []stream.Session{{
+		ID: "1", Kind: stream.PortForward, Port: stream.Port{Number: 22, Protocol: "tcp"}, User: namespace + "/" + name, Since: time.Unix(0, 0).UTC(),
+	}}
+}
+
+func TestSessions(t *testing.T) {
+	ctx := request.WithNamespace(context.Background(), "ns")
+	handler, err := NewSessionsREST(sessionsOf{}).Connect(ctx, "vs", nil, nil)
+	require.NoError(t, err)
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	assert.Equal(t, "application/json", recorder.Header().Get("Content-Type"))
+	assert.JSONEq(t, `{"kind":"SessionList","apiVersion":"tensorstack.dev/v1beta1","items":[
+		{"id":"1","stream":"portforward","port":"22/tcp","user":"ns/vs","since":"1970-01-01T00:00:00Z"}]}`, recorder.Body.String())
 }
