@@ -40,7 +40,8 @@ type Config struct {
 // Run runs an agent until the context ends. Guests end with the agent's
 // process, but machines do not: the next agent takes them up again.
 func Run(ctx context.Context, config Config) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	stopped := ctx
+	ctx, cancel := context.WithCancelCause(stopped)
 	defer cancel(nil)
 	c, err := cluster.New(config.Agent, config.KubeVirt)
 	if err != nil {
@@ -82,10 +83,10 @@ func Run(ctx context.Context, config Config) error {
 	defer cancel(nil)
 	group.Go(func() { c.Run(ctx) })
 	if err := nodes.Create(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+		return ignoreEnd(stopped, err)
 	}
 	if err := c.Sync(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+		return ignoreEnd(stopped, err)
 	}
 	group.Go(func() { node.KeepSchedulingPolicy(ctx, c) })
 	group.Go(func() { progress.Run(ctx) })
@@ -102,12 +103,12 @@ func Run(ctx context.Context, config Config) error {
 	})
 	klog.FromContext(ctx).Info("The node agent runs", "nodes", config.Nodes.Names, "address", address)
 	<-ctx.Done()
-	return ignoreEnd(ctx, context.Cause(ctx))
+	return ignoreEnd(stopped, context.Cause(ctx))
 }
 
-// ignoreEnd drops the error of a context that was ended on purpose.
-func ignoreEnd(ctx context.Context, err error) error {
-	if context.Cause(ctx) == context.Canceled {
+// ignoreEnd drops the errors that follow from an end on purpose.
+func ignoreEnd(stopped context.Context, err error) error {
+	if stopped.Err() != nil {
 		return nil
 	}
 	return err

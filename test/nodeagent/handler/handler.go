@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -205,10 +206,10 @@ func (h *Handler) obey(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstan
 		g.End(guest.PoweredOff)
 	case faults.Reboot:
 		// The command is taken back first: a guest must not reboot for ever.
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"resourceVersion": vmi.ResourceVersion,
-			"annotations":     map[string]any{faults.GuestAnnotation: nil},
-		}})
+		patch, err := json.Marshal([]operation{
+			{Op: "replace", Path: "/metadata/resourceVersion", Value: vmi.ResourceVersion},
+			{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(faults.GuestAnnotation, "/", "~1")},
+		})
 		if err != nil {
 			return err
 		}
@@ -329,6 +330,6 @@ func (h *Handler) announce(vmi *kubevirtv1.VirtualMachineInstance, phase kubevir
 }
 
 func (h *Handler) patch(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstance, patch []byte, into *kubevirtv1.VirtualMachineInstance) error {
-	return h.cluster.KubeVirt.Patch(types.MergePatchType).Namespace(vmi.Namespace).
+	return h.cluster.KubeVirt.Patch(types.JSONPatchType).Namespace(vmi.Namespace).
 		Resource("virtualmachineinstances").Name(vmi.Name).Body(patch).Do(ctx).Into(into)
 }

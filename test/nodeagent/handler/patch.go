@@ -3,35 +3,53 @@ package handler
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
-// statusPatch is a merge patch of the status alone, bound to the version that
-// it was made from. Fields that this build does not know are left alone.
-func statusPatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error) {
-	before, err := statusDocument(&old.Status, nil)
-	if err != nil {
-		return nil, err
-	}
-	after, err := statusDocument(&updated.Status, map[string]any{"resourceVersion": old.ResourceVersion})
-	if err != nil {
-		return nil, err
-	}
-	patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(before, after, before)
-	if err != nil {
-		return nil, fmt.Errorf("comparing two states of machine %s: %w", machineKey(old), err)
-	}
-	return patch, nil
+// operation is one step of a JSON patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
 }
 
-// statusDocument encodes a status as virt-controller does. Its own patches
-// begin with a test that the conditions equal its encoding of them, in which
-// unset times are null; newer API types leave such times out, and then every
-// patch of virt-controller would be refused.
-func statusDocument(status *kubevirtv1.VirtualMachineInstanceStatus, metadata map[string]any) ([]byte, error) {
+// statusPatch is a JSON patch of the fields of the status that differ, bound to
+// the version that it was made from: the API server answers Conflict if that has
+// changed. Fields that this build does not know are left alone. A merge patch would not do: it drops the null times of
+// statusFields.
+func statusPatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error) {
+	before, err := statusFields(&old.Status)
+	if err != nil {
+		return nil, err
+	}
+	after, err := statusFields(&updated.Status)
+	if err != nil {
+		return nil, err
+	}
+	patch := []operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: old.ResourceVersion}}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, kept := after[name]; !kept {
+			patch = append(patch, operation{Op: "remove", Path: "/status/" + name})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if !reflect.DeepEqual(before[name], after[name]) {
+			patch = append(patch, operation{Op: "add", Path: "/status/" + name, Value: after[name]})
+		}
+	}
+	return json.Marshal(patch)
+}
+
+// statusFields encodes a status as virt-controller does. Its own patches begin
+// with a test that the conditions equal its encoding of them, in which unset
+// times are null; if they were left out, every patch of virt-controller would
+// be refused.
+func statusFields(status *kubevirtv1.VirtualMachineInstanceStatus) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(status)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a machine's status: %w", err)
@@ -48,9 +66,5 @@ func statusDocument(status *kubevirtv1.VirtualMachineInstanceStatus, metadata ma
 			}
 		}
 	}
-	document := map[string]any{"status": fields}
-	if metadata != nil {
-		document["metadata"] = metadata
-	}
-	return json.Marshal(document)
+	return fields, nil
 }

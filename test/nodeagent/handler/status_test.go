@@ -197,7 +197,9 @@ func TestStatusPatch(t *testing.T) {
 	updated.Status.FSFreezeStatus = ""
 	patch, err := statusPatch(old, updated)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"metadata":{"resourceVersion":"7"},"status":{"phase":"Running","fsFreezeStatus":null}}`, string(patch))
+	assert.JSONEq(t, `[{"op":"replace","path":"/metadata/resourceVersion","value":"7"},
+		{"op":"remove","path":"/status/fsFreezeStatus"},
+		{"op":"add","path":"/status/phase","value":"Running"}]`, string(patch))
 
 	stamp := metav1.NewTime(time.Unix(0, 0))
 	old.Status.Conditions = []kubevirtv1.VirtualMachineInstanceCondition{{Type: "Foreign", Status: corev1.ConditionTrue}}
@@ -205,8 +207,9 @@ func TestStatusPatch(t *testing.T) {
 	addCondition(&updated.Status, kubevirtv1.VirtualMachineInstanceCondition{Type: "Ours", Status: corev1.ConditionTrue}, stamp)
 	patch, err = statusPatch(old, updated)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"metadata":{"resourceVersion":"7"},"status":{"conditions":[
-		{"type":"Foreign","status":"True","lastProbeTime":null,"lastTransitionTime":null},
-		{"type":"Ours","status":"True","lastProbeTime":"1970-01-01T00:00:00Z","lastTransitionTime":"1970-01-01T00:00:00Z"}]}}`,
+	assert.JSONEq(t, `[{"op":"replace","path":"/metadata/resourceVersion","value":"7"},
+		{"op":"add","path":"/status/conditions","value":[
+			{"type":"Foreign","status":"True","lastProbeTime":null,"lastTransitionTime":null},
+			{"type":"Ours","status":"True","lastProbeTime":"1970-01-01T00:00:00Z","lastTransitionTime":"1970-01-01T00:00:00Z"}]}]`,
 		string(patch), "unset times must stay null")
 }
