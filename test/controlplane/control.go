@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// controlDirPrefix begins the name of the folder with the control socket.
+const controlDirPrefix = "virtualserver-control-"
+
 // controlServer lets other processes of the same user act on components: tests that
 // share a control plane kill and restart the product through it. It listens on a Unix
 // socket in a folder that only the user can enter.
@@ -25,7 +28,7 @@ type controlServer struct {
 
 func startControlServer(local *localOperator, failed func(error)) (*controlServer, error) {
 	// Not below the state directory: a socket's path may have 108 bytes at most.
-	dir, err := os.MkdirTemp("", "virtualserver-control-")
+	dir, err := os.MkdirTemp("", controlDirPrefix)
 	if err != nil {
 		return nil, err
 	}

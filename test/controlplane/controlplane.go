@@ -118,6 +118,9 @@ func (c *ControlPlane) prepare() (err error) {
 	if err := c.checkPrograms(); err != nil {
 		return err
 	}
+	if err := forgetKilled(c.paths.root); err != nil {
+		return err
+	}
 	if err := c.paths.reset(); err != nil {
 		return err
 	}

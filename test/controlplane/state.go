@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -78,6 +79,20 @@ func ReadState(stateDir string) (*State, error) {
 		return nil, fmt.Errorf("%s: %w", layout{root: stateDir}.stateFile(), err)
 	}
 	return state, nil
+}
+
+// forgetKilled removes what a launcher that was killed left outside its state directory.
+func forgetKilled(stateDir string) error {
+	state, err := ReadState(stateDir)
+	if err != nil {
+		// No state, or none that can be read: nothing is known to be left.
+		return nil
+	}
+	dir := filepath.Dir(state.Control)
+	if !strings.HasPrefix(filepath.Base(dir), controlDirPrefix) {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // logTail returns the last lines of a file, or why it cannot.

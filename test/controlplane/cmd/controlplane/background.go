@@ -85,7 +85,8 @@ func up(command *cobra.Command, flags *startFlags) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	if err := follow(command.Context(), stateDir, logPath, ended, out); err != nil {
+	if err := follow(command.Context(), stateDir, logPath, child.Process.Pid, ended, out); err != nil {
+		// It may have ended by itself.
 		_ = child.Process.Signal(syscall.SIGTERM)
 		return err
 	}
@@ -116,7 +117,7 @@ func serveArguments(command *cobra.Command, flags *startFlags) []string {
 }
 
 // follow copies the background process's log until it is ready or ends.
-func follow(ctx context.Context, stateDir, logPath string, ended <-chan error, out io.Writer) error {
+func follow(ctx context.Context, stateDir, logPath string, pid int, ended <-chan error, out io.Writer) error {
 	log, err := os.Open(logPath)
 	if err != nil {
 		return err
@@ -128,7 +129,8 @@ func follow(ctx context.Context, stateDir, logPath string, ended <-chan error, o
 		if _, err := io.Copy(out, log); err != nil {
 			return err
 		}
-		if state, err := controlplane.ReadState(stateDir); err == nil && state.Ready {
+		// A launcher that was killed leaves its state, with another process's number.
+		if state, err := controlplane.ReadState(stateDir); err == nil && state.Ready && state.PID == pid {
 			_, err := io.Copy(out, log)
 			return err
 		}
