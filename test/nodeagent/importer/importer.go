@@ -112,7 +112,8 @@ func (i *Importer) move(ctx context.Context, pod *corev1.Pod, status *corev1.Pod
 	since := i.entered(pod.UID, worker, now.Time)
 	again := s.step(worker, since, now.Time, wait)
 	since = i.entered(pod.UID, worker, now.Time)
-	if worker.State.Running != nil {
+	// An import that cannot connect never has a progress to show.
+	if worker.State.Running != nil && s.outcome != faults.Fail {
 		i.progress.Report(ctx, pod, variable(pod, ownerEnv), func() float64 { return s.percent(time.Since(since)) })
 	} else {
 		i.progress.Forget(pod.UID)

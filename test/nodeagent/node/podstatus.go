@@ -102,7 +102,7 @@ func Terminate(status *corev1.ContainerStatus, ended corev1.ContainerStateTermin
 }
 
 func running(container *corev1.Container, old *corev1.ContainerStatus, now metav1.Time) corev1.ContainerStatus {
-	if old != nil && (old.State.Running != nil || old.State.Terminated != nil) {
+	if old != nil && hasRun(*old) {
 		return *old.DeepCopy()
 	}
 	started := true
@@ -177,12 +177,15 @@ func phase(pod *corev1.Pod, status *corev1.PodStatus) corev1.PodPhase {
 	return corev1.PodRunning
 }
 
-// waitingToStart tells whether a container never ran. One that waits after a
-// crash has run.
+// waitingToStart tells whether a container never ran.
 func waitingToStart(status *corev1.PodStatus) bool {
-	return slices.ContainsFunc(status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
-		return s.State.Waiting != nil && s.RestartCount == 0 && s.LastTerminationState.Terminated == nil
-	})
+	return slices.ContainsFunc(status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return !hasRun(s) })
+}
+
+// hasRun tells whether a container was ever started. One that waits after a
+// crash was.
+func hasRun(s corev1.ContainerStatus) bool {
+	return s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
 }
 
 func containersReady(status *corev1.PodStatus) (corev1.ConditionStatus, string, string) {

@@ -117,8 +117,10 @@ func TestCrashLoopIsNotPending(t *testing.T) {
 	run(pod)
 	pod.Status.ContainerStatuses[0].RestartCount = 1
 	pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
-	settle(pod, &pod.Status, now)
-	assert.Equal(t, corev1.PodRunning, pod.Status.Phase)
+	status := runContainers(pod, Addresses{Host: "127.0.0.1"}, now)
+	settle(pod, &status, now)
+	assert.Equal(t, corev1.PodRunning, status.Phase)
+	assert.Equal(t, pod.Status.ContainerStatuses, status.ContainerStatuses, "only the runtime restarts a container")
 }
 
 func TestEndContainers(t *testing.T) {
