@@ -13,7 +13,7 @@ Usage: hack/fault.sh COMMAND [ARGUMENTS]
   slow-import NAMESPACE SECONDS                  imports take their time
   fail-boot|hang-boot NAMESPACE                  machines never reach Running
   hang-stop NAMESPACE                            guests ignore the power button
-  refuse-scheduling NAMESPACE                    new pods find no node
+  refuse-scheduling NAMESPACE                    new machines find no node
   no-agent NAMESPACE                             the guest agent does not answer
   heal NAMESPACE                                 ends all of a namespace
   status                                         shows what is set

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -107,7 +109,11 @@ func (p *Progress) serve(ctx context.Context, listener net.Listener, uid types.U
 			_, _ = fmt.Fprintf(w, progressLines, owner, percent, owner, percent)
 		}
 	})
-	server := &http.Server{Handler: handler, TLSConfig: p.tls, ReadHeaderTimeout: readTimeout}
+	server := &http.Server{
+		Handler: handler, TLSConfig: p.tls, ReadHeaderTimeout: readTimeout,
+		// A transfer may end in the middle of a request; that is no error.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {

@@ -25,8 +25,8 @@ const policyName = "node-agent-scheduling"
 // policyRetry is how soon to try again to install the policy.
 const policyRetry = 5 * time.Second
 
-// KeepSchedulingPolicy installs the policy that makes new pods of a namespace
-// with the setting scheduling: refuse need a node label that no node has, so
+// KeepSchedulingPolicy installs the policy that makes new launcher pods of a
+// namespace with the setting scheduling: refuse need a node label that no node has, so
 // that the real scheduler refuses them. Once the setting goes, Nodes gives the
 // label to its nodes, and the pods that wait are scheduled. It returns when the
 // policy is there or the context ends.
@@ -70,7 +70,8 @@ func schedulingPolicy() (*admissionv1.MutatingAdmissionPolicy, *admissionv1.Muta
 				}}},
 			},
 			MatchConditions: []admissionv1.MatchCondition{
-				{Name: "unbound", Expression: "!has(object.spec.nodeName) || object.spec.nodeName == ''"},
+				// Imports go on: the machine is what finds no node.
+				{Name: "launcher", Expression: "has(object.metadata.labels) && object.metadata.labels[?'kubevirt.io'].orValue('') == 'virt-launcher'"},
 			},
 			Mutations: []admissionv1.Mutation{{
 				PatchType: admissionv1.PatchTypeJSONPatch,
