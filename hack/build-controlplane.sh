@@ -46,7 +46,7 @@ fingerprint() {
   {
     (cd "${module}" && go version)
     cat "${BASH_SOURCE[0]}"
-    (cd "${module}" && find . -type f \( -name '*.go' -o -name go.mod -o -name go.sum \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+    (cd "${module}" && find . -type f ! -name '*_test.go' \( -name '*.go' -o -name go.mod -o -name go.sum \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
   } | sha256sum | cut -d' ' -f1
 }
 

@@ -30,7 +30,7 @@ func decode(t *testing.T, stream []byte) []unstructured.Unstructured {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(stream), 4096)
 	for {
 		object := unstructured.Unstructured{}
-		err := decoder.Decode(&object.Object)
+		err := decoder.Decode(&object)
 		if err == io.EOF {
 			return objects
 		}

@@ -26,7 +26,7 @@ func generate(t *testing.T, args ...string) []unstructured.Unstructured {
 	decoder := yaml.NewYAMLOrJSONDecoder(&out, 4096)
 	for {
 		object := unstructured.Unstructured{}
-		err := decoder.Decode(&object.Object)
+		err := decoder.Decode(&object)
 		if err == io.EOF {
 			return objects
 		}
