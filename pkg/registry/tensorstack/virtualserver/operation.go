@@ -118,8 +118,9 @@ func checkPending(pending *tensorstack.Operation, request Request, machine Machi
 		return false, conflictf("start is not possible: %s is not carried out yet, and starts the machine",
 			describe(pending))
 	case pending.Type == restart && request.Type == restart:
-		sameRun := pending.InstanceUID == machine.InstanceUID
-		return sameRun && !moreUrgent(request, pending), nil
+		// Between two runs of the machine there is no instance, and the restart that is pending makes the next.
+		underWay := pending.InstanceUID == machine.InstanceUID || !machine.exists()
+		return underWay && !moreUrgent(request, pending), nil
 	default:
 		return false, nil
 	}

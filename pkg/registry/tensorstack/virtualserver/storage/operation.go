@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -104,15 +103,15 @@ func (o *operator) operate(ctx context.Context, c call) (runtime.Object, error) 
 func (o *operator) accept(read, vs *tensorstack.VirtualServer, machine virtualserver.Machine, request virtualserver.Request) (
 	runtime.Object, error) {
 	if vs.UID != read.UID || vs.Status.VM.Name != read.Status.VM.Name {
-		return nil, conflict(vs.Name, request, "the object changed meanwhile; try again")
+		return nil, conflict(vs.Name, "the object changed meanwhile; try again")
 	}
 	if vs.DeletionTimestamp != nil {
-		return nil, conflict(vs.Name, request, "the VirtualServer is being deleted")
+		return nil, conflict(vs.Name, "the VirtualServer is being deleted")
 	}
 	err := virtualserver.Accept(&vs.Status, machine, request, o.clock.Now())
 	var refused *virtualserver.ConflictError
 	if errors.As(err, &refused) {
-		return nil, conflict(vs.Name, request, refused.Message)
+		return nil, conflict(vs.Name, refused.Message)
 	}
 	return vs, err
 }
@@ -139,9 +138,15 @@ func (o *operator) machine(ctx context.Context, vs *tensorstack.VirtualServer) (
 	}}
 }
 
-func conflict(name string, request virtualserver.Request, message string) error {
-	resource := tensorstack.Resource("virtualservers/" + strings.ToLower(string(request.Type)))
-	return apierrors.NewConflict(resource, name, errors.New(message))
+// conflict is 409 with a message for people. The library's own begins with a sentence about updates.
+func conflict(name, message string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusConflict,
+		Reason:  metav1.StatusReasonConflict,
+		Message: fmt.Sprintf("virtualservers.%s %q: %s", v1beta1.GroupName, name, message),
+		Details: &metav1.StatusDetails{Group: v1beta1.GroupName, Kind: "virtualservers", Name: name},
+	}}
 }
 
 // grace joins force and gracePeriodSeconds: force is a grace period of 0.
