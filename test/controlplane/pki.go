@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -43,7 +44,7 @@ type certRequest struct {
 }
 
 func newAuthority(commonName string) (*authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := newAuthorityKey(commonName)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,18 @@ func newAuthority(commonName string) (*authority, error) {
 		return nil, err
 	}
 	return &authority{certificate: certificate, key: key, certPEM: pem}, nil
+}
+
+// rsaBits is the size of the RSA keys.
+const rsaBits = 2048
+
+// newAuthorityKey makes an elliptic key, and an RSA key for the signers of CDI's uploads:
+// cdi-controller asks for RSA signatures whatever key it is given.
+func newAuthorityKey(commonName string) (crypto.Signer, error) {
+	if commonName == cdiUploadServerCA || commonName == cdiUploadClientCA {
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
 // loadAuthority reads what save wrote.

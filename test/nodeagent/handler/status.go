@@ -116,10 +116,10 @@ func reportMigration(vmi *kubevirtv1.VirtualMachineInstance, now metav1.Time) {
 // through attachment and removal, and a memory dump to its end.
 func reportVolume(vmi *kubevirtv1.VirtualMachineInstance, volume *kubevirtv1.VolumeStatus, disks []guest.Disk, now metav1.Time) {
 	at := slices.IndexFunc(disks, func(d guest.Disk) bool { return d.Name == volume.Name })
-	if at >= 0 {
-		volume.Target = disks[at].Target
-	}
 	if volume.HotplugVolume == nil {
+		if at >= 0 {
+			volume.Target = disks[at].Target
+		}
 		return
 	}
 	wanted := slices.ContainsFunc(vmi.Spec.Volumes, func(v kubevirtv1.Volume) bool { return v.Name == volume.Name })
@@ -138,6 +138,7 @@ func reportVolume(vmi *kubevirtv1.VirtualMachineInstance, volume *kubevirtv1.Vol
 		move(kubevirtv1.MemoryDumpVolumeCompleted, "VolumeReady",
 			fmt.Sprintf("Memory dump to Volume %s has completed successfully", volume.Name))
 	case wanted && attached && at >= 0:
+		volume.Target = disks[at].Target
 		move(kubevirtv1.VolumeReady, "VolumeReady", fmt.Sprintf("Successfully attach hotplugged volume %s to VM", volume.Name))
 	}
 }

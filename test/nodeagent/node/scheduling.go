@@ -22,35 +22,40 @@ import (
 // policyName names the admission policy behind the setting scheduling: refuse.
 const policyName = "node-agent-scheduling"
 
-// policyRetry is how soon to try again to install the policy.
-const policyRetry = 5 * time.Second
+// policyCheck is how often the policy is looked for.
+const policyCheck = 10 * time.Second
 
-// KeepSchedulingPolicy installs the policy that makes new launcher pods of a
-// namespace with the setting scheduling: refuse need a node label that no node has, so
-// that the real scheduler refuses them. Once the setting goes, Nodes gives the
-// label to its nodes, and the pods that wait are scheduled. It returns when the
-// policy is there or the context ends.
+// KeepSchedulingPolicy keeps the policy in place that makes new launcher pods of a
+// namespace with the setting scheduling: refuse need a node label that no node
+// has, so that the real scheduler refuses them. Once the setting goes, Nodes
+// gives the label to its nodes, and the pods that wait are scheduled. It returns
+// when the context ends.
 func KeepSchedulingPolicy(ctx context.Context, c *cluster.Cluster) {
-	// The only error is the end of the context.
-	_ = wait.PollUntilContextCancel(ctx, policyRetry, true, func(ctx context.Context) (bool, error) {
-		err := installSchedulingPolicy(ctx, c)
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "The setting scheduling: refuse has no effect yet")
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		if err := ensureSchedulingPolicy(ctx, c); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "The setting scheduling: refuse may have no effect")
 		}
-		return err == nil, nil
-	})
+	}, policyCheck)
 }
 
-func installSchedulingPolicy(ctx context.Context, c *cluster.Cluster) error {
+func ensureSchedulingPolicy(ctx context.Context, c *cluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, cluster.RequestTimeout)
 	defer cancel()
 	policy, binding := schedulingPolicy()
 	client := c.Kube.AdmissionregistrationV1()
-	if _, err := client.MutatingAdmissionPolicies().Create(ctx, policy, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating the scheduling policy: %w", err)
+	_, err := client.MutatingAdmissionPolicies().Get(ctx, policyName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.MutatingAdmissionPolicies().Create(ctx, policy, metav1.CreateOptions{})
 	}
-	if _, err := client.MutatingAdmissionPolicyBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("binding the scheduling policy: %w", err)
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("keeping the scheduling policy: %w", err)
+	}
+	_, err = client.MutatingAdmissionPolicyBindings().Get(ctx, policyName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.MutatingAdmissionPolicyBindings().Create(ctx, binding, metav1.CreateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("keeping the binding of the scheduling policy: %w", err)
 	}
 	return nil
 }
