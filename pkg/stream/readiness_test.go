@@ -114,6 +114,8 @@ func TestRefusals(t *testing.T) {
 		{"no run", answer{404, "application/json", []byte(`{"message":"virtualmachineinstance.kubevirt.io \"x\" not found"}`)}, 409, "not running"},
 		{"already", answer{409, "application/json", []byte(`{"message":"Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"x\": VMI is already paused"}`)}, 409, `"vs": VMI is already paused`},
 		{"no guest agent", answer{500, "text/plain", []byte(`Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io "x": VMI does not have guest agent connected`)}, 409, "guest agent"},
+		{"no claim", answer{404, "application/json", []byte(`{"message":"persistentvolumeclaims \"x\" not found"}`)}, 409, `persistentvolumeclaims "x" not found`},
+		{"not allowed", answer{500, "application/json", []byte(`{"message":"Internal error occurred: admission webhook \"m.kubevirt.io\" denied the request: Cannot migrate VMI"}`)}, 409, "KubeVirt does not allow it: Cannot migrate VMI"},
 		{"bad options", answer{400, "application/json", []byte(`{"message":"name must be set"}`)}, 400, "name must be set"},
 		{"KubeVirt is away", answer{503, "text/plain", []byte("service unavailable")}, 503, "service unavailable"},
 		{"redirect", answer{302, "", nil}, 500, "not passed on"},

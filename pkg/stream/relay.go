@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -128,7 +129,10 @@ func (r *relay) explain(ctx context.Context, ended outcome) Closing {
 		if frame != nil {
 			return Closing{Code: frame.Code, Reason: "the client closed the stream" + withText(frame.Text)}
 		}
-		return closing(websocket.CloseGoingAway, "the client is gone: %v", ended.err)
+		if errors.Is(ended.err, os.ErrDeadlineExceeded) {
+			return closing(websocket.CloseGoingAway, "the client did not answer for %v", r.timing.peer)
+		}
+		return closing(websocket.CloseGoingAway, "the client left")
 	}
 	select {
 	case reason, ok := <-r.stopped:

@@ -21,15 +21,27 @@ type answer struct {
 	body        []byte
 }
 
+// status is the Status in the answer, or an empty one.
+func (a answer) status() metav1.Status {
+	status := metav1.Status{}
+	mediaType, _, err := mime.ParseMediaType(a.contentType)
+	if err != nil || mediaType != "application/json" || json.Unmarshal(a.body, &status) != nil {
+		return metav1.Status{}
+	}
+	return status
+}
+
+// aboutAnother says whether a 404 is about something else than the machine, such as a claim that the options name.
+func (a answer) aboutAnother() bool {
+	message := a.status().Message
+	return message != "" && !strings.Contains(message, "virtualmachine")
+}
+
 // message is the text of a Status, or a plain text, as one short line.
 func (a answer) message() string {
 	text := string(a.body)
-	mediaType, _, err := mime.ParseMediaType(a.contentType)
-	if err == nil && mediaType == "application/json" {
-		status := metav1.Status{}
-		if json.Unmarshal(a.body, &status) == nil && status.Message != "" {
-			text = status.Message
-		}
+	if message := a.status().Message; message != "" {
+		text = message
 	}
 	if text = printable(text); text == "" {
 		text = http.StatusText(a.code)
@@ -56,6 +68,8 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 		// This is about our own account, not about the user, who was authorized before. A 401 would make the client log in again.
 		return apierrors.NewServiceUnavailable(fmt.Sprintf(
 			"KubeVirt refused the account of the VirtualServer API server; a cluster administrator must grant it the right: %s", a.message()))
+	case a.code == http.StatusNotFound && a.aboutAnother():
+		return conflict(server.Name, "%s", a.message())
 	case a.code == http.StatusNotFound:
 		// The VirtualServer exists; what KubeVirt does not know is its run.
 		return conflict(server.Name, "the machine is not running (%s)", stateOf(server))
@@ -71,6 +85,10 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 		// guestosinfo, userlist and filesystemlist report their preconditions as a plain 500.
 		// Source: httpGetRequestHandler in kubevirt pkg/virt-api/rest/subresource.go.
 		return conflict(server.Name, "%s", withoutPreamble(a.message()))
+	case strings.Contains(a.message(), "admission webhook"):
+		// virt-api turns a denial of its own webhook into a 500, as for a machine whose disks cannot be migrated.
+		_, denial, _ := strings.Cut(a.message(), "denied the request: ")
+		return conflict(server.Name, "KubeVirt does not allow it: %s", denial)
 	case a.code < http.StatusBadRequest:
 		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d, which is not passed on", a.code))
 	default:
