@@ -1,13 +1,17 @@
 package framework
 
 import (
+	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -33,6 +37,9 @@ func (e *Environment) UserWith(name string, rules ...rbacv1.PolicyRule) *User {
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}, metav1.CreateOptions{})
 	require.NoError(e.T, err)
 	e.bind(name, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name})
+	for _, rule := range rules {
+		e.waitAllowed(user, rule)
+	}
 	return user
 }
 
@@ -41,6 +48,8 @@ func (e *Environment) UserInRole(name, clusterRole string) *User {
 	e.T.Helper()
 	user := e.newUser(name)
 	e.bind(name, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole})
+	e.waitAllowed(user, rbacv1.PolicyRule{
+		APIGroups: []string{"tensorstack.dev"}, Resources: []string{"virtualservers"}, Verbs: []string{"get"}})
 	return user
 }
 
@@ -57,6 +66,26 @@ func (e *Environment) newUser(name string) *User {
 	user := &User{Name: name, Token: token.Status.Token, Config: config, Kubeconfig: filepath.Join(e.T.TempDir(), name+".kubeconfig")}
 	require.NoError(e.T, clientcmd.WriteToFile(e.kubeconfigFor(user), user.Kubeconfig))
 	return user
+}
+
+// waitAllowed waits until the authorizer knows a right that was just granted: it works from a cache, and a refusal would
+// be remembered for some seconds.
+func (e *Environment) waitAllowed(user *User, rule rbacv1.PolicyRule) {
+	e.T.Helper()
+	client, err := kubernetes.NewForConfig(user.Config)
+	require.NoError(e.T, err)
+	resource, subresource, _ := strings.Cut(rule.Resources[0], "/")
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: e.Namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource, Verb: rule.Verbs[0]},
+	}}
+	e.Eventually("the rights of "+user.Name+" are known", func() error {
+		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(e.Context, review, metav1.CreateOptions{})
+		if err == nil && !answer.Status.Allowed {
+			return errors.New("not allowed yet")
+		}
+		return err
+	})
 }
 
 func (e *Environment) kubeconfigFor(user *User) clientcmdapi.Config {

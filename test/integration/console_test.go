@@ -33,7 +33,7 @@ func dial(t *testing.T, config *rest.Config, path string) (*websocket.Conn, *htt
 	if config.BearerToken != "" {
 		header.Set("Authorization", "Bearer "+config.BearerToken)
 	}
-	dialer := websocket.Dialer{TLSClientConfig: tlsConfig, Subprotocols: []string{plainProtocol}, HandshakeTimeout: 10 * time.Second}
+	dialer := websocket.Dialer{TLSClientConfig: tlsConfig, Subprotocols: []string{plainProtocol}, HandshakeTimeout: framework.DefaultTimeout}
 	return dialer.DialContext(t.Context(), strings.Replace(config.Host, "https://", "wss://", 1)+path, header)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -76,7 +77,8 @@ func TestDeletionOfTheNamespaceFinishes(t *testing.T) {
 	e.Create(framework.Minimal("machine"))
 	e.WaitStatus("machine", v1beta1.StatusRunning)
 	require.NoError(t, e.Kube.CoreV1().Namespaces().Delete(e.Context, e.Namespace, metav1.DeleteOptions{}))
-	e.Eventually("the namespace is gone", func() error {
+	// The namespace controller backs off for up to a minute when it finds a pod that is still shutting down.
+	e.Within(4*time.Minute, "the namespace is gone", func() error {
 		_, err := e.Kube.CoreV1().Namespaces().Get(e.Context, e.Namespace, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil

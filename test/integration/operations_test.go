@@ -176,8 +176,10 @@ func TestDryRunChangesNothing(t *testing.T) {
 	_, err := e.Operate("machine", "stop", `{"dryRun":["All"]}`)
 	require.NoError(t, err)
 	after := e.Get("machine")
-	assert.Equal(t, before.ResourceVersion, after.ResourceVersion)
 	assert.Equal(t, v1beta1.RunStrategyAlways, after.Status.RunStrategy)
+	assert.Nil(t, after.Status.PendingOperation)
+	assert.Equal(t, before.Status.Operations, after.Status.Operations)
+	assert.Equal(t, before.Status.VM, after.Status.VM)
 }
 
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {

@@ -111,6 +111,8 @@ func hasCause(details *metav1.StatusDetails, cause metav1.CauseType) bool {
 // hints are pieces of the messages of KubeVirt, CDI and Kubernetes, and what the user can do about each. The pieces come
 // from KubeVirt's pkg/virt-api/webhooks, CDI's pkg/apiserver/webhooks and Kubernetes' admission plugins.
 var hints = []struct{ piece, hint string }{
+	{"virtiofs feature gate is not enabled for config volumes", "Ask an administrator to enable KubeVirt's feature gate " +
+		"EnableVirtioFsConfigVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"virtiofs feature gate is not enabled", "Ask an administrator to enable KubeVirt's feature gate " +
 		"EnableVirtioFsStorageVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"domain.cpu.model", "Look at spec.resources.cpu.model."},

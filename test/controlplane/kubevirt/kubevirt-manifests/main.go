@@ -29,7 +29,7 @@ func run(args []string, out io.Writer) error {
 	flags.StringVar(&virtAPI, "virt-api-url", "", "where kube-apiserver reaches virt-api's webhooks, https://127.0.0.1:PORT (required)")
 	flags.IntVar(&opts.virtAPIPort, "virt-api-port", 0, "port of virt-api for the APIServices; default is the port in --virt-api-url")
 	flags.StringVar(&caFile, "ca-bundle-file", "", "PEM certificates that virt-api's and virt-handler's serving certificates verify against (required)")
-	flags.StringVar(&gates, "feature-gates", "EnableVirtioFsStorageVolumes,HotplugVolumes", "comma-separated feature gates of the KubeVirt object")
+	flags.StringVar(&gates, "feature-gates", "EnableVirtioFsStorageVolumes,EnableVirtioFsConfigVolumes,HotplugVolumes", "comma-separated feature gates of the KubeVirt object")
 	flags.BoolVar(&opts.useEmulation, "use-emulation", true, "let machines run on nodes without the kvm device")
 	if err := flags.Parse(args); err != nil {
 		return err
