@@ -109,6 +109,16 @@ func FuzzValidateRandom(f *testing.F) {
 	})
 }
 
+// The translation refuses what validation has let through only by mistake, so both must agree.
+func TestLimitsAreThoseOfTheTranslation(t *testing.T) {
+	assert.Equal(t, translate.RootDiskName, validation.RootDiskName)
+	assert.Equal(t, translate.CloudInitDiskName, validation.CloudInitDiskName)
+	assert.Equal(t, translate.MaxSerialLength, validation.MaxSerialLength)
+	for name := range translate.ReservedNames() {
+		assert.True(t, validation.IsReservedDiskName(name), name)
+	}
+}
+
 func TestRandomObjectsAreOftenValid(t *testing.T) {
 	scheme, accepted := newScheme(), 0
 	const objects = 2000

@@ -46,6 +46,11 @@ var reservedVolumeNames = sets.New(
 	"virtiofs-containers",
 )
 
+// IsReservedDiskName says whether a name of a disk or filesystem is taken by something else in every machine.
+func IsReservedDiskName(name string) bool {
+	return reservedVolumeNames.Has(name)
+}
+
 // validateName checks the name of a disk or filesystem, of at most maximum characters.
 func (c *volumeChecker) validateName(name string, maximum int, path *field.Path) field.ErrorList {
 	if name == "" {
@@ -58,7 +63,7 @@ func (c *volumeChecker) validateName(name string, maximum int, path *field.Path)
 			"container name of it", maximum)))
 	case len(validation.IsDNS1123Label(name)) > 0:
 		errs = append(errs, field.Invalid(path, name, strings.Join(validation.IsDNS1123Label(name), "; ")))
-	case reservedVolumeNames.Has(name):
+	case IsReservedDiskName(name):
 		errs = append(errs, field.Invalid(path, name, "is reserved: choose another name"))
 	case c.names.Has(name):
 		errs = append(errs, field.Duplicate(path, name))

@@ -10,15 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/naming"
 )
 
-const (
-	// MaxOperations is how many operations the ledger in status keeps.
-	MaxOperations = 10
-	// VMNamePrefix is how the names of all VirtualMachines begin that this product makes. A status that names another one
-	// would hand somebody else's machine to the streams and operations.
-	VMNamePrefix = "managed-virtualserver-"
-)
+// MaxOperations is how many operations the ledger in status keeps.
+const MaxOperations = 10
 
 var printableStatuses = []tensorstack.PrintableStatus{
 	tensorstack.StatusStopped, tensorstack.StatusProvisioning, tensorstack.StatusStarting, tensorstack.StatusRunning,
@@ -50,8 +46,9 @@ func ValidateVirtualServerStatusUpdate(updated, old *tensorstack.VirtualServer) 
 func validateVMReference(updated, old *tensorstack.VirtualMachineReference, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	name := path.Child("name")
-	if updated.Name != "" && (!strings.HasPrefix(updated.Name, VMNamePrefix) || len(validation.IsDNS1123Label(updated.Name)) > 0) {
-		errs = append(errs, field.Invalid(name, updated.Name, "must begin with "+VMNamePrefix+" and be a DNS label"))
+	// Another name would hand somebody else's machine to the streams and operations.
+	if updated.Name != "" && (!strings.HasPrefix(updated.Name, naming.VMNamePrefix) || len(validation.IsDNS1123Label(updated.Name)) > 0) {
+		errs = append(errs, field.Invalid(name, updated.Name, "must begin with "+naming.VMNamePrefix+" and be a DNS label"))
 	}
 	if updated.CollisionCount < old.CollisionCount {
 		errs = append(errs, field.Invalid(path.Child("collisionCount"), updated.CollisionCount, "must not go back"))
