@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -25,6 +26,9 @@ var errStale = errors.New("the VirtualServer has changed meanwhile")
 
 // staleDelay is how long a pass after errStale waits at most.
 const staleDelay = 100 * time.Millisecond
+
+// terminatingDelay is how long a pass waits after the namespace was found to be on its way out.
+const terminatingDelay = 10 * time.Second
 
 // pass is one reconciliation of one VirtualServer.
 type pass struct {
@@ -87,6 +91,10 @@ func (p *pass) finish(ctx context.Context, err error) error {
 	}
 	if err != nil {
 		p.report(problemOf(err))
+	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		// Trying again is of no use, and the VirtualServer itself is deleted next.
+		err, p.outcome.again = nil, terminatingDelay
 	}
 	return errors.Join(err, p.writeStatus(ctx))
 }

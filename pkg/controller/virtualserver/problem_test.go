@@ -1,0 +1,60 @@
+package virtualserver
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+)
+
+func terminating() error {
+	err := apierrors.NewForbidden(corev1.Resource("secrets"), "x", errors.New("unable to create new content"))
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	return err
+}
+
+func TestProblemOf(t *testing.T) {
+	vms := kubevirtv1.Resource("virtualmachines")
+	denied := func(text string) error {
+		return apierrors.NewBadRequest(`admission webhook "virtualmachine-validator.kubevirt.io" denied the request: ` + text)
+	}
+	for _, test := range []struct {
+		name   string
+		err    error
+		reason string
+		text   string
+	}{
+		{"a gate of KubeVirt", denied("virtiofs is not allowed: virtiofs feature gate is not enabled for PVC"), reasonRefused, "EnableVirtioFsStorageVolumes"},
+		{"another gate", denied("virtiofs is not allowed: virtiofs feature gate is not enabled for config volumes"), reasonRefused, "EnableVirtioFsConfigVolumes"},
+		{"a field of KubeVirt", denied("spec.template.spec.domain.devices.disks[1] is wrong"), reasonRefused, "spec.storage.additionalDisks"},
+		{"quota", apierrors.NewForbidden(vms, "x", errors.New("exceeded quota: q")), reasonQuota, "more quota"},
+		{"no right", apierrors.NewForbidden(vms, "x", errors.New("no")), reasonForbidden, "no"},
+		{"the namespace ends", terminating(), reasonForbidden, "The namespace is being deleted."},
+		{"KubeVirt is not installed", apierrors.NewGenericServerResponse(404, "POST", vms, "", "the server could not find the requested resource", 0, true),
+			reasonMissing, "not installed"},
+		{"a webhook is down", apierrors.NewInternalError(errors.New(`failed calling webhook "x"`)), reasonUnavailable, "It is tried again."},
+		{"something else", errors.New("odd"), reasonFailed, "odd"},
+		{"the first of several", errors.Join(nil, fmt.Errorf("create A: %w", denied("dnsPolicy is wrong")), errors.New("later")), reasonRefused, "spec.network.dnsPolicy"},
+		{"one of our own", fmt.Errorf("wrapped: %w", &problem{reason: "NameTaken", message: "rename it"}), "NameTaken", "rename it"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			result := problemOf(test.err)
+			assert.Equal(t, test.reason, result.reason)
+			assert.Contains(t, result.message, test.text)
+			assert.NotContains(t, result.message, "later")
+		})
+	}
+}
+
+func TestEndOfTheNamespaceIsNotTriedAgain(t *testing.T) {
+	b := newBench(t, testServer())
+	b.kubevirt.fail = func(string) error { return terminating() }
+	result, err, _ := b.pass("web")
+	assert.NoError(t, err)
+	assert.Equal(t, outcome{again: terminatingDelay}, result)
+}
