@@ -32,6 +32,8 @@ func setPhase(status *kubevirtv1.VirtualMachineInstanceStatus, phase kubevirtv1.
 func report(vmi *kubevirtv1.VirtualMachineInstance, g guest.Guest, settings faults.Settings, now metav1.Time) {
 	status, state, machine := &vmi.Status, g.Status(), g.Machine()
 	status.Interfaces = interfaces(vmi, machine)
+	// virt-controller makes no attachment pods before this is set.
+	status.SelinuxContext = "none"
 	status.Machine = &kubevirtv1.Machine{Type: "pc-q35-rhel9.6.0"}
 	if machine.MemoryBytes > 0 {
 		current := resource.NewQuantity(machine.MemoryBytes, resource.BinarySI)
