@@ -22,6 +22,9 @@ const (
 	fieldManager = "virtualserver-controlplane"
 	// applyParallelism keeps kube-apiserver busy without queueing behind its own limits.
 	applyParallelism = 8
+	// applyPatience bounds each apply. On a machine that compiles at the same time, one of
+	// KubeVirt's large CRDs alone can take 15 s.
+	applyPatience = 90 * time.Second
 )
 
 // applier puts manifests into the cluster with server-side apply.
@@ -136,10 +139,10 @@ func (a *applier) clientFor(ctx context.Context, object *unstructured.Unstructur
 	return a.client.Resource(mapping.Resource).Namespace(namespace), nil
 }
 
-// retry repeats for a few seconds what fails only because the cluster is young: a kind
-// just established answers 404 for a moment, a webhook's server may be starting.
+// retry repeats what fails only because the cluster is young: a kind just established
+// answers 404 for a moment, a webhook's server may be starting.
 func (a *applier) retry(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, applyPatience)
 	defer cancel()
 	var permanent error
 	err := waitFor(ctx, 100*time.Millisecond, func(ctx context.Context) error {
@@ -173,7 +176,7 @@ func (a *applier) waitServed(ctx context.Context, crd *unstructured.Unstructured
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, applyPatience)
 	defer cancel()
 	for _, item := range versions {
 		version, _ := item.(map[string]any)

@@ -2,8 +2,12 @@ package controlplane
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	_ "embed"
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"time"
 
@@ -38,6 +42,12 @@ func (c *ControlPlane) nodeAgent(ctx context.Context) (component, error) {
 	if err != nil {
 		return component{}, err
 	}
+	listens, err := c.nodeAgentListens()
+	if err != nil {
+		return component{}, err
+	}
+	// The nodes stay Ready for a while after an agent's death, so they alone tell little.
+	ready := func(ctx context.Context) error { return errors.Join(listens(ctx), c.nodesReady(ctx)) }
 	args := []string{
 		flag("kubeconfig", kubeconfig), flag("kubevirt-kubeconfig", kubevirt),
 		flag("bind-address", "127.0.0.1"), flag("secure-port", strconv.Itoa(c.ports.VirtHandler)),
@@ -46,7 +56,29 @@ func (c *ControlPlane) nodeAgent(ctx context.Context) (component, error) {
 	}
 	args = append(args, c.options.NodeAgentArgs...)
 	return component{
-		name: NodeAgent, program: NodeAgent, args: args, ready: c.nodesReady, tier: tierNodes, grace: 3 * time.Second,
+		name: NodeAgent, program: NodeAgent, args: args, ready: ready, tier: tierNodes, grace: 3 * time.Second,
+	}, nil
+}
+
+// nodeAgentListens probes the endpoint for virt-api, with virt-api's certificate. Its
+// certificate has loopback names besides the common name that KubeVirt checks.
+func (c *ControlPlane) nodeAgentListens() (probe, error) {
+	pair, err := tls.LoadX509KeyPair(c.paths.crt("virt-handler-client"), c.paths.key("virt-handler-client"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(c.cas[kubevirtCA].certificate)
+	dialer := &tls.Dialer{Config: &tls.Config{
+		RootCAs: roots, ServerName: "localhost", Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+	}}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(c.ports.VirtHandler))
+	return func(ctx context.Context) error {
+		connection, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
 	}, nil
 }
 

@@ -46,7 +46,8 @@ type Options struct {
 	// NodeMonitorGracePeriod defaults to DefaultNodeMonitorGracePeriod and must be at
 	// least 1 s.
 	NodeMonitorGracePeriod time.Duration
-	// StartTimeout bounds the whole start. Default: 3 minutes.
+	// StartTimeout bounds the whole start. Default: 5 minutes, for machines that are busy
+	// with other things; an idle one needs half a minute at most.
 	StartTimeout time.Duration
 }
 
@@ -80,7 +81,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("node monitor grace period %v is shorter than 1s", o.NodeMonitorGracePeriod)
 	}
 	if o.StartTimeout == 0 {
-		o.StartTimeout = 3 * time.Minute
+		o.StartTimeout = 5 * time.Minute
 	}
 	return nil
 }
