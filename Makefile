@@ -8,9 +8,6 @@ GO := go
 export CGO_ENABLED := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -X k8s.io/component-base/version.gitVersion=v0.1.0-$(VERSION)
-
 .PHONY: help
 help: ## Say what each target does.
 	@echo "VirtualServer: one Kubernetes object, one virtual machine."
@@ -20,7 +17,7 @@ help: ## Say what each target does.
 build: ## Build the product: the API server with its controller, and the kubectl plugin.
 	@echo "Building the product into $(BIN)"
 	@mkdir -p $(BIN)
-	@$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	@$(GO) build -o $(BIN)/ ./cmd/...
 
 .PHONY: controlplane
 controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.

@@ -9,6 +9,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
+	"tensorstack.dev/virtualserver/pkg/admission/preflight"
 	"tensorstack.dev/virtualserver/pkg/admission/references"
 )
 
@@ -18,9 +19,10 @@ import (
 func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config) {
 	references.Register(options.Admission.Plugins)
 	importurl.Register(options.Admission.Plugins, imports)
+	preflight.Register(options.Admission.Plugins)
 	resourcequota.Register(options.Admission.Plugins)
 	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,
-		references.PluginName, importurl.PluginName, resourcequota.PluginName)
+		references.PluginName, importurl.PluginName, preflight.PluginName, resourcequota.PluginName)
 	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
 		// are charged to its pod by kube-apiserver.

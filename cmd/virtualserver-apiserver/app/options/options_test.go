@@ -100,6 +100,7 @@ func TestNothingLeavesTheServerOpen(t *testing.T) {
 func TestAdmissionPlugins(t *testing.T) {
 	assert.Equal(t, []string{
 		"NamespaceLifecycle", "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy",
-		"ValidatingAdmissionWebhook", "VirtualServerReferences", "ImportURLPolicy", "ResourceQuota",
+		"ValidatingAdmissionWebhook", "VirtualServerReferences", "ImportURLPolicy",
+		"VirtualServerPreflight", "ResourceQuota",
 	}, New().Recommended.Admission.RecommendedPluginOrder)
 }
