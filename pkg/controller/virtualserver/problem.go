@@ -136,12 +136,15 @@ var hints = []struct{ piece, hint string }{
 	{"could not find the requested resource", "KubeVirt or CDI is not installed in this cluster."},
 }
 
-// advice returns what the user can do about an error, with a space before it, or nothing.
+// advice returns what the user can do about an error, as a sentence that follows the error, or nothing.
 func advice(err error) string {
 	message := err.Error()
 	for _, h := range hints {
 		if strings.Contains(message, h.piece) {
-			return " " + h.hint
+			if strings.HasSuffix(message, ".") {
+				return " " + h.hint
+			}
+			return ". " + h.hint
 		}
 	}
 	return ""
