@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -45,7 +45,7 @@ func manifests(t *testing.T) []string {
 func TestFilesDecodeStrictlyAndRoundTrip(t *testing.T) {
 	scheme := runtime.NewScheme()
 	Install(scheme)
-	require.NoError(t, clientgoscheme.AddToScheme(scheme))
+	require.NoError(t, corev1.AddToScheme(scheme))
 	codecs := serializer.NewCodecFactory(scheme, serializer.EnableStrict)
 
 	virtualServers := 0
