@@ -64,7 +64,7 @@ func Run(ctx context.Context, config Config) error {
 	defer endGuests()
 
 	progress := importer.NewProgress(progressTLS(tlsConfig))
-	machines := handler.New(guestContext, c, config.Hypervisor)
+	machines := handler.New(guestContext, c, config.Hypervisor, config.Address)
 	nodes := node.NewNodes(c, config.Nodes)
 	pods := node.NewPods(c, config.Address, machines, importer.New(c, config.Import, progress))
 	handlers := node.NewHandlerPods(c)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,8 +39,10 @@ type instance struct {
 type Handler struct {
 	cluster    *cluster.Cluster
 	hypervisor guest.Hypervisor
-	loop       *loop.Loop
-	sessions   *sessions
+	// address is the address of every node.
+	address  string
+	loop     *loop.Loop
+	sessions *sessions
 	// guestContext outlives the loop, so that a stopping agent does not report
 	// the end of guests that a restarted one takes up again.
 	guestContext context.Context
@@ -53,10 +54,10 @@ type Handler struct {
 }
 
 // New returns the role. guestContext ends the guests; it must end after Run
-// has returned.
-func New(guestContext context.Context, c *cluster.Cluster, hypervisor guest.Hypervisor) *Handler {
+// has returned. address is the address of every node.
+func New(guestContext context.Context, c *cluster.Cluster, hypervisor guest.Hypervisor, address string) *Handler {
 	h := &Handler{
-		cluster: c, hypervisor: hypervisor, guestContext: guestContext,
+		cluster: c, hypervisor: hypervisor, guestContext: guestContext, address: address,
 		sessions: newSessions(), touch: func(*corev1.Pod) {}, guests: map[types.UID]instance{},
 	}
 	h.loop = loop.New("machines", h.reconcile)
@@ -160,7 +161,16 @@ func (h *Handler) reconcile(ctx context.Context, key string) (time.Duration, err
 	if err := h.act(vmi, step); err != nil {
 		return 0, err
 	}
-	return step.again, h.write(ctx, vmi, step.phase, settings)
+	again, err := h.write(ctx, vmi, step.phase, settings)
+	return shorter(step.again, again), err
+}
+
+// shorter is the smaller of two waits, of which zero means none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // reap ends the guests of machines that no longer exist, also of a former
@@ -208,7 +218,7 @@ func (h *Handler) obey(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstan
 		// The command is taken back first: a guest must not reboot for ever.
 		patch, err := json.Marshal([]operation{
 			{Op: "replace", Path: "/metadata/resourceVersion", Value: vmi.ResourceVersion},
-			{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(faults.GuestAnnotation, "/", "~1")},
+			{Op: "remove", Path: "/metadata/annotations/" + escape(faults.GuestAnnotation)},
 		})
 		if err != nil {
 			return err
@@ -278,9 +288,10 @@ func (h *Handler) claimSize(namespace string) claimSize {
 }
 
 // write brings the machine's status up to date; phase is empty if it stays.
-func (h *Handler) write(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstance, phase kubevirtv1.VirtualMachineInstancePhase, settings faults.Settings) error {
+func (h *Handler) write(ctx context.Context, vmi *kubevirtv1.VirtualMachineInstance, phase kubevirtv1.VirtualMachineInstancePhase,
+	settings faults.Settings) (again time.Duration, err error) {
 	if vmi.IsFinal() {
-		return nil
+		return 0, nil
 	}
 	updated, now := vmi.DeepCopy(), metav1.Now()
 	if phase != "" {
@@ -289,27 +300,28 @@ func (h *Handler) write(ctx context.Context, vmi *kubevirtv1.VirtualMachineInsta
 	if g, found := h.guest(vmi.UID); found && alive(statusOf(g)) && updated.Status.Phase == kubevirtv1.Running {
 		g.SetDisks(disks(updated, h.claimSize(vmi.Namespace)))
 		report(updated, g, settings, now)
+		again = migrate(updated, h.address, h.cluster.Serves, now)
 	}
 	if equality.Semantic.DeepEqual(vmi.Status, updated.Status) {
-		return nil
+		return again, nil
 	}
-	patch, err := statusPatch(vmi, updated)
+	patch, err := machinePatch(vmi, updated)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var got kubevirtv1.VirtualMachineInstance
 	if err := h.patch(ctx, vmi, patch, &got); err != nil {
-		return err
+		return 0, err
 	}
 	if phase == "" {
-		return nil
+		return again, nil
 	}
 	if got.Status.Phase != phase {
-		return errReverted
+		return 0, errReverted
 	}
 	h.announce(vmi, phase)
 	klog.FromContext(ctx).V(1).Info("Machine changed phase", "machine", klog.KObj(vmi), "phase", phase)
-	return nil
+	return again, nil
 }
 
 func statusOf(g guest.Guest) *guest.Status {

@@ -38,7 +38,7 @@ func (h *Handler) Owns(pod *corev1.Pod) bool { return isLauncher(pod) }
 // Services cannot have loopback addresses as endpoints.
 func (h *Handler) Address(pod *corev1.Pod) string { return cluster.PodAddress(pod.UID) }
 
-// Observe ends the containers once the guest has.
+// Observe ends the containers once the guest has, or has moved away.
 func (h *Handler) Observe(_ context.Context, pod *corev1.Pod, status *corev1.PodStatus, now metav1.Time) time.Duration {
 	vmi := h.cluster.VMIOf(pod)
 	if vmi == nil {
@@ -48,7 +48,7 @@ func (h *Handler) Observe(_ context.Context, pod *corev1.Pod, status *corev1.Pod
 	if g, found := h.guest(vmi.UID); found {
 		killed = g.Status().Exit == guest.OutOfMemory
 	}
-	if !killed && !vmi.IsFinal() {
+	if !killed && !vmi.IsFinal() && !leftBehind(vmi, pod.Name, pod.Spec.NodeName) {
 		return 0
 	}
 	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -18,11 +19,12 @@ type operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// statusPatch is a JSON patch of the fields of the status that differ, bound to
+// machinePatch is a JSON patch of the fields of the status that differ and of the
+// label that names the machine's node, bound to
 // the version that it was made from: the API server answers Conflict if that has
 // changed. Fields that this build does not know are left alone. A merge patch would not do: it drops the null times of
 // statusFields.
-func statusPatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error) {
+func machinePatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error) {
 	before, err := statusFields(&old.Status)
 	if err != nil {
 		return nil, err
@@ -42,8 +44,14 @@ func statusPatch(old, updated *kubevirtv1.VirtualMachineInstance) ([]byte, error
 			patch = append(patch, operation{Op: "add", Path: "/status/" + name, Value: after[name]})
 		}
 	}
+	if node := updated.Labels[kubevirtv1.NodeNameLabel]; node != old.Labels[kubevirtv1.NodeNameLabel] {
+		patch = append(patch, operation{Op: "add", Path: "/metadata/labels/" + escape(kubevirtv1.NodeNameLabel), Value: node})
+	}
 	return json.Marshal(patch)
 }
+
+// escape makes a key a part of a JSON pointer (RFC 6901).
+func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
 
 // statusFields encodes a status as virt-controller does. Its own patches begin
 // with a test that the conditions equal its encoding of them, in which unset

@@ -188,14 +188,14 @@ func TestSetPhase(t *testing.T) {
 	assert.Equal(t, kubevirtv1.Failed, status.Phase)
 }
 
-func TestStatusPatch(t *testing.T) {
+func TestMachinePatch(t *testing.T) {
 	old := &kubevirtv1.VirtualMachineInstance{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "7"}}
 	old.Status.Phase = kubevirtv1.Scheduled
 	old.Status.FSFreezeStatus = "frozen"
 	updated := old.DeepCopy()
 	updated.Status.Phase = kubevirtv1.Running
 	updated.Status.FSFreezeStatus = ""
-	patch, err := statusPatch(old, updated)
+	patch, err := machinePatch(old, updated)
 	require.NoError(t, err)
 	assert.JSONEq(t, `[{"op":"replace","path":"/metadata/resourceVersion","value":"7"},
 		{"op":"remove","path":"/status/fsFreezeStatus"},
@@ -205,7 +205,7 @@ func TestStatusPatch(t *testing.T) {
 	old.Status.Conditions = []kubevirtv1.VirtualMachineInstanceCondition{{Type: "Foreign", Status: corev1.ConditionTrue}}
 	updated = old.DeepCopy()
 	addCondition(&updated.Status, kubevirtv1.VirtualMachineInstanceCondition{Type: "Ours", Status: corev1.ConditionTrue}, stamp)
-	patch, err = statusPatch(old, updated)
+	patch, err = machinePatch(old, updated)
 	require.NoError(t, err)
 	assert.JSONEq(t, `[{"op":"replace","path":"/metadata/resourceVersion","value":"7"},
 		{"op":"add","path":"/status/conditions","value":[

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pkg/sftp"
+
 	"tensorstack.dev/virtualserver/test/nodeagent/guest"
 	"tensorstack.dev/virtualserver/test/nodeagent/rfb"
 	"tensorstack.dev/virtualserver/test/nodeagent/serial"
@@ -23,6 +25,8 @@ type Guest struct {
 	done   chan struct{}
 	// power holds one press of the power button.
 	power chan struct{}
+	// files is what was copied to the guest; it lives as long as the guest.
+	files sftp.Handlers
 
 	mu       sync.Mutex
 	status   guest.Status

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pkg/sftp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -121,6 +122,19 @@ func TestSSH(t *testing.T) {
 	var exit *ssh.ExitError
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, notFound, exit.ExitStatus())
+
+	files, err := sftp.NewClient(client)
+	require.NoError(t, err)
+	written, err := files.Create("/hello.txt")
+	require.NoError(t, err)
+	_, err = written.Write([]byte("hi"))
+	require.NoError(t, err)
+	require.NoError(t, written.Close())
+	read, err := files.Open("/hello.txt")
+	require.NoError(t, err)
+	content, err := io.ReadAll(read)
+	require.NoError(t, err)
+	assert.Equal(t, "hi", string(content))
 	require.NoError(t, client.Close())
 	cancel()
 	<-served

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pkg/sftp"
+
 	"tensorstack.dev/virtualserver/test/nodeagent/guest"
 )
 
@@ -40,6 +42,7 @@ func (h *Hypervisor) Launch(ctx context.Context, machine guest.Machine, changed 
 		cancel:   cancel,
 		done:     make(chan struct{}),
 		power:    make(chan struct{}, 1),
+		files:    sftp.InMemHandler(),
 		status:   guest.Status{State: guest.Booting},
 		launched: time.Now(),
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 	"k8s.io/klog/v2"
 
@@ -80,6 +81,17 @@ func (g *Guest) session(ctx context.Context, channel ssh.Channel, requests <-cha
 		case "shell":
 			_ = request.Reply(true, nil)
 			_ = serial.Serve(ctx, channel, system{g})
+			return
+		case "subsystem":
+			var subsystem struct{ Name string }
+			if err := ssh.Unmarshal(request.Payload, &subsystem); err != nil || subsystem.Name != "sftp" {
+				_ = request.Reply(false, nil)
+				continue
+			}
+			_ = request.Reply(true, nil)
+			// Serve ends with the channel; its error says how the peer left.
+			_ = sftp.NewRequestServer(channel, g.files).Serve()
+			exitStatus(channel, 0)
 			return
 		case "pty-req", "env", "window-change":
 			_ = request.Reply(true, nil)
