@@ -40,7 +40,7 @@ func subjects() []*Subject {
 			Resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
 			Kind:     "ConfigMap",
 			New: func(name string) *unstructured.Unstructured {
-				return object("v1", "ConfigMap", name, map[string]any{"data": map[string]any{"key": "one"}})
+				return object("v1", "ConfigMap", name, map[string]any{"data": map[string]any{"key": "one", "other": "same"}})
 			},
 			Field:    []string{"data", "key"},
 			BadPatch: `{"data":{"not/a/key":"x"}}`,
