@@ -2,15 +2,20 @@ package apiserver
 
 import (
 	"context"
+	"math"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 )
 
-// controllerRetry is how long to wait before controllers that ended with an error are run again.
-const controllerRetry = 5 * time.Second
+// controllerRetry is how long to wait before controllers that ended with an error are run again: a little longer every
+// time, because what is wrong may need a person.
+func controllerRetry() wait.Backoff {
+	return wait.Backoff{Duration: 5 * time.Second, Factor: 2, Steps: math.MaxInt32, Cap: time.Minute}
+}
 
 // addHooks ties the controllers and the streams to the life of the server.
 func addHooks(server *genericapiserver.GenericAPIServer, extra *ExtraConfig) error {
@@ -63,16 +68,18 @@ func (c *controllers) start(loopback *restclient.Config) {
 	close(c.started)
 	go func() {
 		defer close(c.done)
+		retry := controllerRetry()
 		for {
 			err := c.run(c.ctx, loopback)
 			if c.ctx.Err() != nil {
 				return
 			}
-			klog.FromContext(c.ctx).Error(err, "The controllers ended; they are started again", "after", controllerRetry)
+			after := retry.Step()
+			klog.FromContext(c.ctx).Error(err, "The controllers do not run; the API does", "nextAttempt", after)
 			select {
 			case <-c.ctx.Done():
 				return
-			case <-time.After(controllerRetry):
+			case <-time.After(after):
 			}
 		}
 	}()

@@ -22,19 +22,21 @@ const (
 	cdiCertificateBundleSuffix = "-bundle"
 )
 
-// cdiManifests returns what CDI's operator would install here, and the trust bundles of
-// uploads that it would make from its certificates.
+// cdiManifests returns what CDI's operator would install here, what CDI needs from storage,
+// and the trust bundles of uploads that the operator would make from its certificates.
 func (c *ControlPlane) cdiManifests(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	objects, err := c.printManifests(ctx, "cdi-manifests",
 		flag("cdi-api-url", loopbackURL(c.ports.CDIAPIServer)), flag("ca-bundle-file", c.paths.crt(cdiCA)))
 	if err != nil {
 		return nil, err
 	}
-	profiles, err := decodeManifests(storageProfiles)
-	if err != nil {
-		return nil, err
+	for _, stream := range [][]byte{storageProfiles, volumeSnapshots} {
+		found, err := decodeManifests(stream)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, found...)
 	}
-	objects = append(objects, profiles...)
 	for _, name := range []string{cdiUploadServerCA, cdiUploadClientCA} {
 		objects = append(objects, &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1",

@@ -131,7 +131,7 @@ func TestReadManifestFolder(t *testing.T) {
 }
 
 func TestOwnManifestsDecode(t *testing.T) {
-	for name, stream := range map[string][]byte{"storage": storageManifest, "storage profiles": storageProfiles, "node agent": nodeAgentManifest, "audit policy": auditPolicy} {
+	for name, stream := range map[string][]byte{"storage": storageManifest, "storage profiles": storageProfiles, "volume snapshots": volumeSnapshots, "node agent": nodeAgentManifest, "audit policy": auditPolicy} {
 		t.Run(name, func(t *testing.T) {
 			objects, err := decodeManifests(stream)
 			require.NoError(t, err)

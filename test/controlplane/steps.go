@@ -27,14 +27,16 @@ func runSteps(ctx context.Context, steps []step) error {
 	if err := checkSteps(steps); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	parent := ctx
+	group, ctx := errgroup.WithContext(parent)
 	for _, step := range steps {
 		group.Go(func() error {
 			for _, name := range step.after {
 				select {
 				case <-done[name]:
 				case <-ctx.Done():
-					return context.Cause(ctx)
+					// Those that were at work say better why.
+					return nil
 				}
 			}
 			if err := step.run(ctx); err != nil {
@@ -44,7 +46,10 @@ func runSteps(ctx context.Context, steps []step) error {
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(parent)
 }
 
 // checkSteps finds dependencies that could never be met: each must come earlier in the

@@ -55,3 +55,12 @@ func TestPlanCanBeMet(t *testing.T) {
 		require.NoError(t, checkSteps(c.steps()))
 	}
 }
+
+func TestRunStepsTellsWhatWasAtWork(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := runSteps(ctx, []step{
+		{name: "slow", run: func(ctx context.Context) error { cancel(); <-ctx.Done(); return errors.New("still starting") }},
+		{name: "later", after: []string{"slow"}, run: func(context.Context) error { return nil }},
+	})
+	assert.EqualError(t, err, "slow: still starting")
+}

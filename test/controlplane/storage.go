@@ -11,3 +11,6 @@ var storageManifest []byte
 
 //go:embed config/storageprofiles.yaml
 var storageProfiles []byte
+
+//go:embed config/volumesnapshots.yaml
+var volumeSnapshots []byte

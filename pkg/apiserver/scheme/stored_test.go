@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math/rand"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,8 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
-
-	"math/rand"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	tensorstackfuzzer "tensorstack.dev/virtualserver/pkg/apis/tensorstack/fuzzer"
@@ -84,13 +83,13 @@ func BenchmarkStorageEncodings(b *testing.B) {
 			var stored bytes.Buffer
 			require.NoError(b, codec.Encode(object, &stored))
 			b.Run(fmt.Sprintf("%s/%s/encode", name, encoding), func(b *testing.B) {
-				b.ReportMetric(float64(stored.Len()), "bytes")
 				for b.Loop() {
 					var buffer bytes.Buffer
 					if err := codec.Encode(object, &buffer); err != nil {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(stored.Len()), "bytes")
 			})
 			b.Run(fmt.Sprintf("%s/%s/decode", name, encoding), func(b *testing.B) {
 				for b.Loop() {

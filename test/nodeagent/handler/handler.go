@@ -142,7 +142,7 @@ func (h *Handler) reconcile(ctx context.Context, key string) (time.Duration, err
 	ctx, cancel := context.WithTimeout(ctx, cluster.RequestTimeout)
 	defer cancel()
 	launchers := h.cluster.Launchers(vmi)
-	if vmi.DeletionTimestamp != nil || vmi.IsFinal() {
+	if vmi.DeletionTimestamp != nil || vmi.IsFinal() || vmi.Status.MigrationState != nil {
 		for _, pod := range launchers {
 			h.touch(pod)
 		}
