@@ -113,8 +113,6 @@ func hasCause(details *metav1.StatusDetails, cause metav1.CauseType) bool {
 var hints = []struct{ piece, hint string }{
 	{"virtiofs feature gate is not enabled for config volumes", "Ask an administrator to enable KubeVirt's feature gate " +
 		"EnableVirtioFsConfigVolumes, or attach the volume under spec.storage.additionalDisks."},
-	{"virtiofs feature gate is not enabled for config", "Ask an administrator to enable KubeVirt's feature gate " +
-		"EnableVirtioFsConfigVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"virtiofs feature gate is not enabled", "Ask an administrator to enable KubeVirt's feature gate " +
 		"EnableVirtioFsStorageVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"domain.cpu.model", "Look at spec.resources.cpu.model."},
