@@ -41,7 +41,7 @@ down: ## Stop the local control plane.
 	@$(BIN)/controlplane down
 
 .PHONY: test
-test: test-unit test-integration ## Run every test: unit, then integration against a real control plane.
+test: lab test-unit test-integration ## Run every test: unit, then integration against a real control plane.
 	@echo "All tests passed. Next: 'make run' for a machine of your own, 'make bench' for numbers, 'make verify' before a commit."
 
 .PHONY: test-unit

@@ -23,15 +23,19 @@ conversions() {
   go tool conversion-gen --go-header-file "${header}" --output-file zz_generated.conversion.go "${external}"
 }
 openapi() {
+  # Packages of other modules: described here, but nothing may be written into them.
+  local foreign=(
+    kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1
+    k8s.io/api/core/v1
+    k8s.io/apimachinery/pkg/apis/meta/v1 k8s.io/apimachinery/pkg/runtime k8s.io/apimachinery/pkg/version
+    k8s.io/apimachinery/pkg/api/resource k8s.io/apimachinery/pkg/util/intstr
+  )
   go tool openapi-gen --go-header-file "${header}" --output-dir "${generated}/openapi" \
     --output-pkg "${module}/${generated}/openapi" --output-file zz_generated.openapi.go \
     --output-model-name-file zz_generated.model_name.go \
     --report-filename hack/api-violations.txt \
-    "${external}" \
-    kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1 \
-    k8s.io/api/core/v1 \
-    k8s.io/apimachinery/pkg/apis/meta/v1 k8s.io/apimachinery/pkg/runtime k8s.io/apimachinery/pkg/version \
-    k8s.io/apimachinery/pkg/api/resource k8s.io/apimachinery/pkg/util/intstr
+    "${foreign[@]/#/--readonly-pkg=}" \
+    "${external}" "${foreign[@]}"
 }
 models() {
   go run ./hack/models-schema > "${scratch}/schema.json"

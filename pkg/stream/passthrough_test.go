@@ -193,7 +193,7 @@ func TestReading(t *testing.T) {
 		case "/apis/subresources.kubevirt.io/v1/version":
 			_, _ = io.WriteString(w, `{"gitVersion":"v1.7.0"}`)
 		case "/api/v1/namespaces/ns/persistentvolumeclaims/forbidden":
-			http.Error(w, "no", 403)
+			http.Error(w, "no", http.StatusForbidden)
 		default:
 			http.NotFound(w, req)
 		}

@@ -85,13 +85,13 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 			_, _ = io.WriteString(w, `{"kind":"Status","message":"VMI is not running"}`)
 		}},
 		{name: "KubeVirt is away", user: "alice", path: "/console", code: 503, text: "KubeVirt is not available", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "service unavailable", 503)
+			http.Error(w, "service unavailable", http.StatusServiceUnavailable)
 		}},
 		{name: "a redirect is not followed", user: "alice", path: "/console", code: 500, text: "302", kubevirt: func(w http.ResponseWriter, req *http.Request) {
 			http.Redirect(w, req, "https://elsewhere.example/", http.StatusFound)
 		}},
 		{name: "our account has no right", user: "alice", path: "/console", code: 503, text: "cluster administrator", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "unauthorized", 401)
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

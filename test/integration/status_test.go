@@ -154,8 +154,8 @@ func TestStopThatTakesLongShowsItsDeadline(t *testing.T) {
 	e.Create(framework.Minimal("machine"))
 	e.WaitStatus("machine", v1beta1.StatusRunning)
 	e.MustOperate("machine", "stop")
-	vs := e.WaitStatus("machine", v1beta1.StatusStopping)
-	vs = e.Wait("machine", "shows when it will be killed", func(vs *v1beta1.VirtualServer) string {
+	e.WaitStatus("machine", v1beta1.StatusStopping)
+	vs := e.Wait("machine", "shows when it will be killed", func(vs *v1beta1.VirtualServer) string {
 		if vs.Status.StopDeadline == nil {
 			return "no deadline"
 		}

@@ -218,7 +218,7 @@ func (b *bench) fill() {
 }
 
 // pass runs one pass and returns how it ended, and the reasons of its events.
-func (b *bench) pass(name string) (outcome, error, []string) {
+func (b *bench) pass(name string) (outcome, []string, error) {
 	b.t.Helper()
 	b.fill()
 	b.kubevirt.calls = nil
@@ -231,7 +231,7 @@ func (b *bench) pass(name string) (outcome, error, []string) {
 		case e := <-b.events.Events:
 			events = append(events, e)
 		default:
-			return result, err, events
+			return result, events, err
 		}
 	}
 }

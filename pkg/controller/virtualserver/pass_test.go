@@ -50,7 +50,7 @@ func testServer() *v1beta1.VirtualServer {
 func (b *bench) settle(name string) {
 	b.t.Helper()
 	for range 10 {
-		_, err, _ := b.pass(name)
+		_, _, err := b.pass(name)
 		require.NoError(b.t, err)
 		if len(b.writes()) == 0 {
 			return
@@ -62,7 +62,7 @@ func (b *bench) settle(name string) {
 func TestOnePassMakesEverythingAndTheNextWritesNothing(t *testing.T) {
 	b := newBench(t, testServer())
 
-	_, err, events := b.pass("web")
+	_, events, err := b.pass("web")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"create DataVolume", "create VirtualMachine", "create secrets", "create services",
@@ -78,7 +78,7 @@ func TestOnePassMakesEverythingAndTheNextWritesNothing(t *testing.T) {
 	assert.NotContains(t, strings.Join(events, "\n"), "password", "no user data in events")
 	assert.Contains(t, strings.Join(events, "\n"), "CreatedVirtualMachine")
 
-	_, err, events = b.pass("web")
+	_, events, err = b.pass("web")
 	require.NoError(t, err)
 	assert.Empty(t, b.writes(), "steady state")
 	assert.Empty(t, events)
@@ -89,7 +89,7 @@ func TestNameIsRecordedBeforeAnythingIsCreated(t *testing.T) {
 	killed := errors.New("killed")
 	b.kubevirt.fail = func(string) error { return killed }
 
-	_, err, _ := b.pass("web")
+	_, _, err := b.pass("web")
 	require.ErrorIs(t, err, killed)
 	assert.Equal(t, naming.VMName("web", "vs-uid", 0), b.server("web").Status.VM.Name)
 	assert.NotContains(t, b.kubevirt.calls, "create VirtualMachine", "it waits for its disk")
@@ -119,7 +119,7 @@ func TestRefusalByKubeVirtIsShown(t *testing.T) {
 			field.Invalid(field.NewPath("spec", "template", "spec", "domain", "cpu", "model"), "z", "no such model"),
 		})
 	}
-	_, err, events := b.pass("web")
+	_, events, err := b.pass("web")
 	require.Error(t, err, "it is tried again")
 	condition := meta.FindStatusCondition(b.server("web").Status.Conditions, v1beta1.ConditionReconciled)
 	require.NotNil(t, condition)
@@ -129,7 +129,7 @@ func TestRefusalByKubeVirtIsShown(t *testing.T) {
 	assert.Equal(t, condition.Message, b.server("web").Status.Message)
 	assert.Contains(t, strings.Join(events, "\n"), "ReconcileFailed")
 
-	_, err, events = b.pass("web")
+	_, events, err = b.pass("web")
 	require.Error(t, err)
 	assert.Equal(t, []string{"create VirtualMachine"}, b.writes(), "the status does not change again")
 	assert.Empty(t, events)
@@ -172,14 +172,14 @@ func TestRefusedOperationWaits(t *testing.T) {
 	b.kubevirt.fail = func(string) error {
 		return apierrors.NewConflict(kubevirtv1.Resource("virtualmachine"), "x", errors.New("VM is already running"))
 	}
-	result, err, _ := b.pass("web")
+	result, _, err := b.pass("web")
 	require.NoError(t, err)
 	assert.True(t, result.retry)
 	require.NotNil(t, b.server("web").Status.PendingOperation)
 	assert.Contains(t, b.server("web").Status.PendingOperation.Message, "VM is already running")
 
 	b.kubevirt.fail = func(string) error { return nil }
-	_, err, _ = b.pass("web")
+	_, _, err = b.pass("web")
 	require.NoError(t, err)
 	assert.Contains(t, b.writes(), "start")
 	assert.Equal(t, messageAsked, b.server("web").Status.PendingOperation.Message)
@@ -188,7 +188,7 @@ func TestRefusedOperationWaits(t *testing.T) {
 	vmi := instance("new", kubevirtv1.Scheduling)
 	vmi.Namespace, vmi.Name, vmi.Labels = testNamespace, name, map[string]string{translate.LabelUID: "vs-uid"}
 	b.kubevirt.instances[name] = vmi
-	_, err, events := b.pass("web")
+	_, events, err := b.pass("web")
 	require.NoError(t, err)
 	status := b.server("web").Status
 	assert.Nil(t, status.PendingOperation)
@@ -207,7 +207,7 @@ func TestDeletionEndsWithNothingLeft(t *testing.T) {
 	require.NoError(t, err)
 
 	for range 10 {
-		if _, err, _ = b.pass("web"); b.server("web").Finalizers == nil {
+		if _, _, err = b.pass("web"); b.server("web").Finalizers == nil {
 			break
 		}
 		require.NoError(t, err)
@@ -232,7 +232,7 @@ func TestAnotherVirtualServerOfTheNameAdoptsTheMachine(t *testing.T) {
 	again.UID = "new-uid"
 	require.NoError(t, b.servers.Tracker().Delete(v1beta1.SchemeGroupVersion.WithResource("virtualservers"), testNamespace, "web"))
 	require.NoError(t, b.servers.Tracker().Add(again))
-	_, err, events := b.pass("web")
+	_, events, err := b.pass("web")
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(events, "\n"), "Adopted")
 	b.settle("web")
@@ -258,7 +258,7 @@ func TestOperationOfAnOlderStoreIsNotCarriedOut(t *testing.T) {
 	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
 	require.NoError(t, err)
 
-	_, err, _ = b.pass("web")
+	_, _, err = b.pass("web")
 	require.NoError(t, err)
 	assert.NotContains(t, b.writes(), "start")
 	require.Len(t, b.server("web").Status.Operations, 1)

@@ -54,7 +54,7 @@ func TestProblemOf(t *testing.T) {
 func TestEndOfTheNamespaceIsNotTriedAgain(t *testing.T) {
 	b := newBench(t, testServer())
 	b.kubevirt.fail = func(string) error { return terminating() }
-	result, err, _ := b.pass("web")
+	result, _, err := b.pass("web")
 	assert.NoError(t, err)
 	assert.Equal(t, outcome{again: terminatingDelay}, result)
 }

@@ -93,6 +93,6 @@ func TestImporterPodIsFoundBehindAHelperClaim(t *testing.T) {
 func TestPanicIsAnErrorOfOneVirtualServer(t *testing.T) {
 	b := newBench(t, testServer())
 	b.kubevirt.fail = func(string) error { panic("broken") }
-	_, err, _ := b.pass("web")
+	_, _, err := b.pass("web")
 	require.ErrorContains(t, err, "broken")
 }

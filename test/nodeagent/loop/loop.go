@@ -17,6 +17,17 @@ const (
 	retryLast  = 5 * time.Second
 )
 
+// quietRetries is how often a write from a stale cache is tried again before
+// anybody hears of it.
+const quietRetries = 3
+
+// stale tells whether a write most likely failed because the cache was behind,
+// which the object's next event or a retry settles. A JSON patch of a field that
+// has gone meanwhile is Invalid.
+func stale(err error) bool {
+	return errors.IsConflict(err) || errors.IsNotFound(err) || errors.IsInvalid(err)
+}
+
 // Func reconciles the object with the given key. A positive result asks for
 // another turn after that time; an error asks for one with back-off.
 type Func func(ctx context.Context, key string) (again time.Duration, err error)
@@ -97,11 +108,10 @@ func (l *Loop) turn(ctx context.Context) bool {
 	switch {
 	case ctx.Err() != nil:
 		return true
-	case errors.IsConflict(err) || errors.IsNotFound(err):
-		// The cache was behind; the object's next event or the retry settles it.
-		l.queue.AddRateLimited(key)
 	case err != nil:
-		klog.FromContext(ctx).Error(err, "Reconciling failed, will retry", "key", key)
+		if !stale(err) || l.queue.NumRequeues(key) >= quietRetries {
+			klog.FromContext(ctx).Error(err, "Reconciling failed, will retry", "key", key)
+		}
 		l.queue.AddRateLimited(key)
 	default:
 		l.queue.Forget(key)

@@ -53,9 +53,8 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, system System) error {
 		shell: Shell{System: system},
 	}
 	err := t.run()
-	if flushErr := t.out.Flush(); err == nil {
-		err = flushErr
-	}
+	// The last words are lost if the connection is; err says why it ended.
+	_ = t.out.Flush()
 	if errors.Is(err, errHangup) || errors.Is(err, io.EOF) || ctx.Err() != nil {
 		return nil
 	}

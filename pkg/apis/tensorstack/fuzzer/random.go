@@ -150,7 +150,7 @@ func (g generator) volume() v1beta1.VolumeSource {
 				"metadata.labels['x y']", "spec.nodeName", "")},
 		}}}
 	}
-	if g.rarely() && g.rarely() {
+	if rare, rarer := g.rarely(), g.rarely(); rare && rarer {
 		volume.Secret = &v1beta1.SecretSource{SecretName: g.name()}
 	}
 	return volume
