@@ -42,7 +42,7 @@ down: ## Stop the local control plane.
 
 .PHONY: test
 test: lab test-unit test-integration ## Run every test: unit, then integration against a real control plane.
-	@echo "All tests passed. Next: 'make run' for a machine of your own, 'make bench' for numbers, 'make verify' before a commit."
+	@echo "All tests passed. Next: 'make run' for a machine of your own, 'make verify' before a commit."
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
@@ -52,10 +52,6 @@ test-unit: ## Run the tests that need no control plane.
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
-
-.PHONY: bench
-bench: lab ## Measure VirtualServers against a CustomResourceDefinition and raw etcd, in one run.
-	@$(GO) run ./test/benchmark
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s).
