@@ -34,9 +34,7 @@ func decide(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) 
 		return nothing
 	}
 	if claim.Spec.VolumeName == "" {
-		// A claim with a data source waits for its populator, which makes and
-		// binds a volume through a claim of its own.
-		if claim.Spec.DataSourceRef != nil || claim.Spec.Selector != nil {
+		if claim.Spec.Selector != nil || !isDriverSource(claim.Spec.DataSourceRef) {
 			return nothing
 		}
 		// The binder names the provisioner once it is our turn.
@@ -55,6 +53,21 @@ func decide(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) 
 		return expand
 	}
 	return nothing
+}
+
+// isDriverSource tells whether a storage driver fills the volume: from nothing, a snapshot
+// or another claim. A claim with any other source waits for its populator, which makes
+// and binds a volume through a claim of its own.
+func isDriverSource(source *corev1.TypedObjectReference) bool {
+	if source == nil {
+		return true
+	}
+	group := ""
+	if source.APIGroup != nil {
+		group = *source.APIGroup
+	}
+	return group == "snapshot.storage.k8s.io" && source.Kind == "VolumeSnapshot" ||
+		group == "" && source.Kind == "PersistentVolumeClaim"
 }
 
 func waits(class *storagev1.StorageClass) bool {

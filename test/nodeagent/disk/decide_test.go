@@ -63,6 +63,13 @@ func TestDecide(t *testing.T) {
 		"not our turn yet":     {claimOf("1Gi", func(c *corev1.PersistentVolumeClaim) { c.Annotations = nil }), storageClass(now), nothing},
 		"waits for a consumer": {claimOf("1Gi", nil), storageClass(waits), nothing},
 		"has a consumer":       {claimOf("1Gi", func(c *corev1.PersistentVolumeClaim) { c.Annotations[annotationSelectedNode] = "node-a" }), storageClass(waits), provision},
+		"from a snapshot": {claimOf("1Gi", func(c *corev1.PersistentVolumeClaim) {
+			group := "snapshot.storage.k8s.io"
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: &group, Kind: "VolumeSnapshot", Name: "x"}
+		}), storageClass(now), provision},
+		"from a claim": {claimOf("1Gi", func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "x"}
+		}), storageClass(now), provision},
 		"has a data source": {claimOf("1Gi", func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VolumeImportSource", Name: "x"}
 		}), storageClass(now), nothing},
