@@ -39,7 +39,7 @@ func Attach(stateDir string) (*ControlPlane, error) {
 		return nil, fmt.Errorf("the control plane of %s (process %d) is gone", stateDir, state.PID)
 	}
 	if !state.Ready {
-		return nil, fmt.Errorf("the control plane of %s is still starting", stateDir)
+		return nil, fmt.Errorf("the control plane of %s is starting or stopping", stateDir)
 	}
 	c := &ControlPlane{
 		options: Options{

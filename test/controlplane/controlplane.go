@@ -247,12 +247,15 @@ func (c *ControlPlane) Stop() error {
 
 func (c *ControlPlane) stop() error {
 	var errs []error
-	if c.own.control != nil {
-		errs = append(errs, c.own.control.stop())
-	}
 	c.own.mu.Lock()
 	supervisors := slices.Clone(c.own.supervisors)
+	c.own.ready = false
 	c.own.mu.Unlock()
+	if c.own.control != nil {
+		// From now on nobody attaches.
+		c.saveState()
+		errs = append(errs, c.own.control.stop())
+	}
 	for tier := tierProduct; tier >= tierStore; tier-- {
 		var group sync.WaitGroup
 		for _, supervisor := range supervisors {

@@ -67,6 +67,9 @@ func up(command *cobra.Command, flags *startFlags) error {
 		printAccess(out, plane)
 		return nil
 	}
+	if err := waitUnused(command.Context(), stateDir); err != nil {
+		return err
+	}
 	logPath := filepath.Join(stateDir, "launcher.log")
 	log, err := os.Create(logPath)
 	if err != nil {
@@ -96,6 +99,22 @@ func up(command *cobra.Command, flags *startFlags) error {
 	}
 	printAccess(out, plane)
 	fmt.Fprintf(out, "\nTests share it with %s=%s\n", controlplane.EnvironmentVariable, stateDir)
+	return nil
+}
+
+// waitUnused waits for a control plane that is just being stopped.
+func waitUnused(ctx context.Context, stateDir string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for controlplane.InUse(stateDir) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another control plane is starting or stopping in %s", stateDir)
+		case <-ticker.C:
+		}
+	}
 	return nil
 }
 
