@@ -99,9 +99,12 @@ func (f *facts) printableAlive() v1beta1.PrintableStatus {
 func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 	scheduled := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceConditionType(corev1.PodScheduled))
 	switch {
+	case !f.imported.done:
+		// The scheduler refuses a pod whose disk is not there yet. That is no lack of nodes.
+		return v1beta1.StatusProvisioning
 	case scheduled != nil && scheduled.Status == corev1.ConditionFalse && scheduled.Reason == corev1.PodReasonUnschedulable:
 		return v1beta1.StatusFailedUnschedulable
-	case !f.imported.done, f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
+	case f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
 		return v1beta1.StatusProvisioning
 	default:
 		return v1beta1.StatusStarting

@@ -59,8 +59,13 @@ func TestMachineThatNoNodeCanTake(t *testing.T) {
 	e.Create(framework.Minimal("machine", func(vs *v1beta1.VirtualServer) {
 		vs.Spec.Resources.Memory = resource.MustParse("10Ti")
 	}))
-	vs := e.WaitStatus("machine", v1beta1.StatusFailedUnschedulable)
-	assert.Contains(t, vs.Status.Message, "Insufficient memory")
+	e.WaitStatus("machine", v1beta1.StatusFailedUnschedulable)
+	e.Wait("machine", "says what the nodes lack", func(vs *v1beta1.VirtualServer) string {
+		if !strings.Contains(vs.Status.Message, "Insufficient memory") {
+			return "no word of memory"
+		}
+		return ""
+	})
 }
 
 func TestCrashIsAFailureAndKeepsItsCause(t *testing.T) {
