@@ -103,7 +103,10 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 
 func importTransitions(before, after *v1beta1.VirtualServerStatus, add func(kind, reason, message string)) {
 	if now := turnedTrue(before, after, v1beta1.ConditionDataImported); now != nil {
-		add(eventNormal, "ImportSucceeded", now.Message)
+		// The first status of all shows an imported disk only if the machine was adopted with it.
+		if before.ObservedGeneration != 0 {
+			add(eventNormal, "ImportSucceeded", now.Message)
+		}
 		return
 	}
 	if after.Import == nil {
