@@ -135,8 +135,11 @@ func (o *Options) ApplyTo(config *genericapiserver.RecommendedConfig) error {
 		return err
 	}
 	others := *o.Recommended
-	others.Etcd = nil
-	return others.ApplyTo(config)
+	others.Etcd, others.Admission = nil, nil
+	if err := others.ApplyTo(config); err != nil {
+		return err
+	}
+	return applyAdmission(o.Recommended, config)
 }
 
 // applyStorage stores objects as PREFIX/virtualservers/NAMESPACE/NAME, in the version that the scheme prefers. The
