@@ -21,8 +21,8 @@ func (f *facts) message(printable v1beta1.PrintableStatus) string {
 	case v1beta1.StatusProvisioning:
 		return f.provisioningText()
 	case v1beta1.StatusFailedUnschedulable:
-		scheduled := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceConditionType(corev1.PodScheduled))
-		return f.podText(orText(line(scheduled.Message), "no node can take it"))
+		message, _ := f.unschedulable()
+		return f.podText(orText(line(message), "no node can take it"))
 	case v1beta1.StatusStarting:
 		return f.startingText()
 	case v1beta1.StatusCrashLoopBackOff:

@@ -97,18 +97,36 @@ func (f *facts) printableAlive() v1beta1.PrintableStatus {
 
 // printableBeforeNode is for a machine that no node has yet.
 func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
-	scheduled := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceConditionType(corev1.PodScheduled))
+	_, unschedulable := f.unschedulable()
 	switch {
 	case !f.imported.done:
 		// The scheduler refuses a pod whose disk is not there yet. That is no lack of nodes.
 		return v1beta1.StatusProvisioning
-	case scheduled != nil && scheduled.Status == corev1.ConditionFalse && scheduled.Reason == corev1.PodReasonUnschedulable:
+	case unschedulable:
 		return v1beta1.StatusFailedUnschedulable
 	case f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
 		return v1beta1.StatusProvisioning
 	default:
 		return v1beta1.StatusStarting
 	}
+}
+
+// unschedulable says whether no node takes the machine's pod, and why. The pod knows best: KubeVirt copies its condition
+// into the instance, but never writes over a message that the instance has already (AddPodCondition in
+// pkg/controller), such as that of a claim that did not exist at first.
+func (f *facts) unschedulable() (message string, is bool) {
+	if pod := f.podOf(f.live); pod != nil {
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodScheduled {
+				return condition.Message, condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+			}
+		}
+	}
+	scheduled := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceConditionType(corev1.PodScheduled))
+	if scheduled == nil || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
+		return "", false
+	}
+	return scheduled.Message, true
 }
 
 // claimMissing says whether the instance waits for a claim that does not exist.
