@@ -146,6 +146,12 @@ func TestPrintableStatus(t *testing.T) {
 			s.instance(firstUID, kubevirtv1.Scheduling)
 			s.vmiCondition("PodScheduled", "False", "Unschedulable", "0/2 nodes are available: 2 Insufficient memory.")
 		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: 2 Insufficient memory."},
+		"unschedulable, and the instance keeps an older message": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Scheduling)
+			s.vmiCondition("PodScheduled", "False", "Unschedulable", "PVC does not exist, waiting for it to appear")
+			s.LauncherPod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+				Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available: 2 Insufficient memory."}}
+		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: 2 Insufficient memory."},
 		"running": {"Always", func(s *scene) { s.instance(firstUID, kubevirtv1.Running) }, "Running", ""},
 		"paused": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Running)
