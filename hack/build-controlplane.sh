@@ -63,7 +63,7 @@ up_to_date() {
 go_build() {
   local output="$1" package="$2" ldflags="${3:-}" started=${SECONDS}
   say "  ${output}: building"
-  go build -trimpath -ldflags "-s -w ${ldflags}" -o "${bin}/.${output}.$$" "${package}"
+  go build -ldflags "-s -w ${ldflags}" -o "${bin}/.${output}.$$" "${package}"
   mv -f "${bin}/.${output}.$$" "${bin}/${output}"
   say "  ${output}: $((SECONDS - started)) s"
 }
