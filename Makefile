@@ -47,11 +47,15 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
-	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|e2e|model|benchmark|docs)')
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|e2e|model|benchmark/|docs)')
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
+
+.PHONY: bench
+bench: lab ## Measure the product against its peers: a CustomResourceDefinition and raw etcd.
+	@hack/bench.sh
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s).

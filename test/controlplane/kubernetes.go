@@ -63,8 +63,7 @@ func (c *ControlPlane) etcd() (component, error) {
 		flag("trusted-ca-file", c.paths.crt(etcdCA)), flag("client-cert-auth", "true"),
 		flag("peer-cert-file", c.paths.crt("etcd-server")), flag("peer-key-file", c.paths.key("etcd-server")),
 		flag("peer-trusted-ca-file", c.paths.crt(etcdCA)), flag("peer-client-cert-auth", "true"),
-		// The cluster is made anew at each start, so surviving a power cut has no value.
-		flag("unsafe-no-fsync", "true"), flag("log-level", "warn"),
+		flag("unsafe-no-fsync", strconv.FormatBool(!c.options.SyncWrites)), flag("log-level", "warn"),
 	}
 	return component{name: Etcd, program: "kube", args: args, ready: ready, tier: tierStore, grace: 5 * time.Second}, err
 }

@@ -43,6 +43,9 @@ type Options struct {
 	NodeAgentArgs []string
 	// KubeAPIServerArgs are added to kube-apiserver's arguments.
 	KubeAPIServerArgs []string
+	// SyncWrites makes the cluster's etcd write to the disk before it answers. Off, since
+	// the cluster is made anew at each start and surviving a power cut has no value.
+	SyncWrites bool
 	// NodeMonitorGracePeriod defaults to DefaultNodeMonitorGracePeriod and must be at
 	// least 1 s.
 	NodeMonitorGracePeriod time.Duration
