@@ -104,8 +104,18 @@ func TestEveryReferenceOfOpenAPIResolves(t *testing.T) {
 		entry, _ := groups[group].(map[string]any)
 		address, _ := entry["serverRelativeURL"].(string)
 		require.NotEmpty(t, address, group)
+		if group == "apis" || group == "version" {
+			// kube-apiserver and the servers in it all have these, so the address in the index is often not that of the one which
+			// answers, with a redirect. Without the hash there is none.
+			address, _, _ = strings.Cut(address, "?")
+		}
 		document := openAPI(e, address)
 		broken, count := dangling(document)
+		if strings.HasPrefix(group, "apis/subresources.kubevirt.io/") {
+			// KubeVirt publishes Swagger 2 with parameters that its operations share. kube-apiserver makes OpenAPI 3 of it, and
+			// leaves those out.
+			broken = slices.DeleteFunc(broken, func(reference string) bool { return strings.HasPrefix(reference, "#/components/parameters/") })
+		}
 		assert.Empty(t, broken, group)
 		if group != "apis/tensorstack.dev/v1beta1" {
 			continue
