@@ -75,6 +75,7 @@ func (e *Environment) newUser(name string) *User {
 	config := rest.AnonymousClientConfig(e.Config)
 	config.BearerToken = token.Status.Token
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
 	user := &User{Name: name, Token: token.Status.Token, Config: config, Kubeconfig: filepath.Join(e.T.TempDir(), name+".kubeconfig")}
 	require.NoError(e.T, clientcmd.WriteToFile(e.kubeconfigFor(user), user.Kubeconfig))
 	return user

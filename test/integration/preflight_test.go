@@ -2,7 +2,9 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
@@ -120,4 +123,35 @@ func TestPreflightOfAChange(t *testing.T) {
 	result = e.Kubectl("label", "virtualserver", "machine", "color=red")
 	require.NoError(t, result.Err, result.Stderr)
 	assert.NotContains(t, result.Stderr, "Warning", "a change of labels needs no word about the spec")
+}
+
+// Whatever a dry run looks up in the cluster must not be queued behind what others look up.
+func TestPreflightOfManyAtOnce(t *testing.T) {
+	t.Parallel()
+	e := framework.New(t)
+	const requests, lookups = 16, 5
+	vs := halted("machine", func(vs *v1beta1.VirtualServer) {
+		for i := range lookups {
+			vs.Spec.Storage.AdditionalDisks = append(vs.Spec.Storage.AdditionalDisks, v1beta1.AdditionalDisk{
+				Name: fmt.Sprintf("disk-%d", i), VolumeSource: v1beta1.VolumeSource{ConfigMap: &v1beta1.ConfigMapSource{Name: "none"}}})
+		}
+	})
+	told := &warningCounter{}
+	config := rest.CopyConfig(e.Config)
+	config.WarningHandler = told
+	client := as(e, config)
+	for range requests {
+		_, err := client.Create(e.Context, vs, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		require.NoError(t, err)
+	}
+	// A machine that is busy may miss some. One that is throttled misses most.
+	assert.Greater(t, told.count.Load(), int32(requests*lookups*3/4))
+}
+
+type warningCounter struct{ count atomic.Int32 }
+
+func (c *warningCounter) HandleWarningHeader(_ int, _, text string) {
+	if strings.Contains(text, "there is no ConfigMap") {
+		c.count.Add(1)
+	}
 }
