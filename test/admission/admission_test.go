@@ -44,14 +44,14 @@ func newJudge() *judge {
 	return j
 }
 
-// ask builds and runs the program in a folder below this one and returns the first lines that it prints. The flags are
-// those of hack/build-controlplane.sh, so that most of the work has been done before.
+// ask builds and runs the program in a folder below this one and returns the first lines that it prints. It is built as
+// hack/build-controlplane.sh builds, so that most of the work has been done before.
 func (j *judge) ask(t *testing.T, folder string) string {
 	t.Helper()
 	// A fixed place, so that go build finds its work done.
 	program, err := filepath.Abs(filepath.Join("../../_output/bin", "admission-"+folder))
 	require.NoError(t, err)
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
 	build.Dir = folder
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	output, err := build.CombinedOutput()

@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
-	informers "tensorstack.dev/virtualserver/pkg/generated/informers"
+	"tensorstack.dev/virtualserver/pkg/generated/informers"
 	"tensorstack.dev/virtualserver/test/controlplane"
 	"tensorstack.dev/virtualserver/test/framework"
 )
@@ -82,12 +82,14 @@ func TestInformersSurviveACrash(t *testing.T) {
 	factory := informers.NewSharedInformerFactoryWithOptions(e.VirtualServers, 0, informers.WithNamespace(e.Namespace))
 	informer := factory.Tensorstack().V1beta1().VirtualServers()
 	informer.Informer()
-	factory.Start(ctx)
+	factory.StartWithContext(ctx)
 	defer func() {
 		cancel()
 		factory.Shutdown()
 	}()
-	require.True(t, waitForSync(ctx, factory))
+	limited, done := context.WithTimeout(ctx, framework.DefaultTimeout)
+	defer done()
+	require.NoError(t, factory.WaitForCacheSyncWithContext(limited).AsError())
 	listed := func() map[string]string {
 		found, err := informer.Lister().VirtualServers(e.Namespace).List(labels.Everything())
 		require.NoError(t, err)
@@ -141,17 +143,6 @@ func TestInformersSurviveACrash(t *testing.T) {
 	changed, err := informer.Lister().VirtualServers(e.Namespace).Get("changes")
 	require.NoError(t, err)
 	assert.Equal(t, "crash", changed.Labels["after"])
-}
-
-func waitForSync(ctx context.Context, factory informers.SharedInformerFactory) bool {
-	limited, cancel := context.WithTimeout(ctx, framework.DefaultTimeout)
-	defer cancel()
-	for _, synced := range factory.WaitForCacheSync(limited.Done()) {
-		if !synced {
-			return false
-		}
-	}
-	return true
 }
 
 // versions is what a list holds: names and resource versions.

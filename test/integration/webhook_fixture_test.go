@@ -3,6 +3,8 @@ package integration
 import (
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -30,7 +32,7 @@ type admissionWebhook struct {
 func startWebhook(t *testing.T, decide func(*admissionv1.AdmissionRequest, *admissionv1.AdmissionResponse)) *admissionWebhook {
 	t.Helper()
 	webhook := &admissionWebhook{}
-	webhook.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	webhook.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		review := &admissionv1.AdmissionReview{}
 		if err := json.NewDecoder(r.Body).Decode(review); err != nil || review.Request == nil {
 			http.Error(w, "not an AdmissionReview", http.StatusBadRequest)
@@ -44,6 +46,9 @@ func startWebhook(t *testing.T, decide func(*admissionv1.AdmissionRequest, *admi
 		w.Header().Set("Content-Type", "application/json")
 		assert.NoError(t, json.NewEncoder(w).Encode(review))
 	}))
+	// A client that does not trust the certificate is what one test wants to see.
+	webhook.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	webhook.server.StartTLS()
 	t.Cleanup(webhook.server.Close)
 	return webhook
 }

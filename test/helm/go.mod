@@ -1,0 +1,3 @@
+module tensorstack.dev/virtualserver/test/helm
+
+go 1.26.0
