@@ -6,6 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 state=$(pwd)/_output/test-state
 export VIRTUALSERVER_CONTROLPLANE=${state}
 
+echo "Building Helm for the test of the chart"
+(cd test/helm && GOWORK=off CGO_ENABLED=0 go build -o ../../_output/bin/helm .)
+
 echo "Starting a control plane for the integration tests (logs: ${state}/logs)"
 _output/bin/controlplane down --state-dir "${state}" > /dev/null 2>&1 || true
 _output/bin/controlplane up --state-dir "${state}" --kubeconfig "${state}/kubeconfig"
@@ -13,3 +16,6 @@ trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 
 echo "Running integration tests"
 go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+
+echo "Running the tests that need the control plane for themselves"
+go test -count=1 -timeout 20m "$@" ./test/disruption/...

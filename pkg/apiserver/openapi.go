@@ -43,3 +43,13 @@ func definitionName(namer *openapinamer.DefinitionNamer, name string) (string, s
 	}
 	return friendly, extensions
 }
+
+// HideSharedDocuments takes back what every API server publishes of itself beside its groups. kube-apiserver puts the
+// documents of all servers into one index by their paths, and asks any server that has a path for its document. Where
+// several have it, it often asks another than the one in the index, which answers with a redirect that kube-apiserver
+// refuses. The server must be prepared to run.
+func HideSharedDocuments(server *genericapiserver.GenericAPIServer) {
+	for _, path := range []string{"apis", "version"} {
+		server.OpenAPIV3VersionedService.DeleteGroupVersion(path)
+	}
+}

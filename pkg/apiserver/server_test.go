@@ -71,6 +71,7 @@ func startServer(t *testing.T) *httptest.Server {
 	server, err := config.Complete().New()
 	require.NoError(t, err)
 	prepared := server.Generic.PrepareRun()
+	HideSharedDocuments(server.Generic)
 	t.Cleanup(server.Generic.Destroy)
 	front := httptest.NewServer(prepared.Handler)
 	t.Cleanup(front.Close)
@@ -127,6 +128,16 @@ func TestServer(t *testing.T) {
 			code, _, body := call(t, server, "GET", path, "", "Accept", "application/json")
 			require.Equal(t, http.StatusOK, code, path)
 			checkReferences(t, path, body)
+		}
+	})
+	t.Run("OpenAPI v3 has nothing that other servers have too", func(t *testing.T) {
+		code, _, body := call(t, server, "GET", "/openapi/v3", "")
+		require.Equal(t, http.StatusOK, code)
+		index := struct{ Paths map[string]any }{}
+		require.NoError(t, json.Unmarshal(body, &index))
+		require.Contains(t, index.Paths, "apis/tensorstack.dev/v1beta1")
+		for path := range index.Paths {
+			assert.True(t, strings.HasPrefix(path, "apis/tensorstack.dev"), path)
 		}
 	})
 	t.Run("create, read as table, operate, delete", func(t *testing.T) { useServer(t, server) })

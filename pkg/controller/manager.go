@@ -111,7 +111,7 @@ func newMetrics() (*virtualserver.Metrics, error) {
 
 func newClients(config Config) (virtualserver.Clients, error) {
 	kubernetesConfig := userAgent(config.Kubernetes, "reconcile")
-	if kubernetesConfig.QPS == 0 {
+	if kubernetesConfig.QPS <= 0 {
 		kubernetesConfig.QPS, kubernetesConfig.Burst = defaultQPS, defaultBurst
 	}
 	kubernetesClient, err := kubernetes.NewForConfig(kubernetesConfig)

@@ -44,8 +44,8 @@ func newJudge() *judge {
 	return j
 }
 
-// ask builds and runs the program in a folder below this one and returns the first lines that it prints. The flags are
-// those of hack/build-controlplane.sh, so that most of the work has been done before.
+// ask builds and runs the program in a folder below this one and returns the first lines that it prints. It is built as
+// hack/build-controlplane.sh builds, so that most of the work has been done before.
 func (j *judge) ask(t *testing.T, folder string) string {
 	t.Helper()
 	// A fixed place, so that go build finds its work done.

@@ -61,6 +61,8 @@ func In(t *testing.T, plane *controlplane.ControlPlane) *Environment {
 	t.Cleanup(cancel)
 	config := plane.AdminConfig()
 	config.QPS = -1
+	// Tests of warnings look at what kubectl prints.
+	config.WarningHandler = rest.NoWarnings{}
 	e := &Environment{T: t, Context: ctx, Plane: plane, Config: config}
 	var err error
 	e.VirtualServers, err = versioned.NewForConfig(config)

@@ -43,6 +43,18 @@ func (e *Environment) UserWith(name string, rules ...rbacv1.PolicyRule) *User {
 	return user
 }
 
+// Grant gives a user further rights in any namespace, one that is not the test's own too.
+func (e *Environment) Grant(user *User, namespace string, rules ...rbacv1.PolicyRule) {
+	e.T.Helper()
+	role, err := e.Kube.RbacV1().Roles(namespace).Create(e.Context,
+		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{GenerateName: user.Name + "-"}, Rules: rules}, metav1.CreateOptions{})
+	require.NoError(e.T, err)
+	e.bindIn(namespace, role.Name, user.Name, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name})
+	for _, rule := range rules {
+		e.waitAllowedIn(namespace, user, rule)
+	}
+}
+
 // UserInRole creates a user that has a ClusterRole, such as view, edit or admin, in the test's namespace.
 func (e *Environment) UserInRole(name, clusterRole string) *User {
 	e.T.Helper()
@@ -63,6 +75,7 @@ func (e *Environment) newUser(name string) *User {
 	config := rest.AnonymousClientConfig(e.Config)
 	config.BearerToken = token.Status.Token
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
 	user := &User{Name: name, Token: token.Status.Token, Config: config, Kubeconfig: filepath.Join(e.T.TempDir(), name+".kubeconfig")}
 	require.NoError(e.T, clientcmd.WriteToFile(e.kubeconfigFor(user), user.Kubeconfig))
 	return user
@@ -72,13 +85,20 @@ func (e *Environment) newUser(name string) *User {
 // be remembered for some seconds.
 func (e *Environment) waitAllowed(user *User, rule rbacv1.PolicyRule) {
 	e.T.Helper()
+	e.waitAllowedIn(e.Namespace, user, rule)
+}
+
+func (e *Environment) waitAllowedIn(namespace string, user *User, rule rbacv1.PolicyRule) {
+	e.T.Helper()
 	client, err := kubernetes.NewForConfig(user.Config)
 	require.NoError(e.T, err)
 	resource, subresource, _ := strings.Cut(rule.Resources[0], "/")
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: e.Namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource, Verb: rule.Verbs[0]},
-	}}
+	attributes := &authorizationv1.ResourceAttributes{
+		Namespace: namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource, Verb: rule.Verbs[0]}
+	if len(rule.ResourceNames) > 0 {
+		attributes.Name = rule.ResourceNames[0]
+	}
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}
 	e.Eventually("the rights of "+user.Name+" are known", func() error {
 		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(e.Context, review, metav1.CreateOptions{})
 		if err == nil && !answer.Status.Allowed {
@@ -100,9 +120,14 @@ func (e *Environment) kubeconfigFor(user *User) clientcmdapi.Config {
 
 func (e *Environment) bind(name string, role rbacv1.RoleRef) {
 	e.T.Helper()
-	_, err := e.Kube.RbacV1().RoleBindings(e.Namespace).Create(e.Context, &rbacv1.RoleBinding{
+	e.bindIn(e.Namespace, name, name, role)
+}
+
+func (e *Environment) bindIn(namespace, name, user string, role rbacv1.RoleRef) {
+	e.T.Helper()
+	_, err := e.Kube.RbacV1().RoleBindings(namespace).Create(e.Context, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: e.Namespace}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: user, Namespace: e.Namespace}},
 		RoleRef:    role,
 	}, metav1.CreateOptions{})
 	require.NoError(e.T, err)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"tensorstack.dev/virtualserver/cmd/virtualserver-apiserver/app/options"
+	"tensorstack.dev/virtualserver/pkg/apiserver"
 	"tensorstack.dev/virtualserver/pkg/etcd"
 )
 
@@ -102,5 +103,7 @@ func serve(ctx context.Context, o *options.Options) error {
 	if err != nil {
 		return err
 	}
-	return server.Generic.PrepareRun().RunWithContext(ctx)
+	prepared := server.Generic.PrepareRun()
+	apiserver.HideSharedDocuments(server.Generic)
+	return prepared.RunWithContext(ctx)
 }

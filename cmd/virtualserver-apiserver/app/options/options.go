@@ -139,6 +139,9 @@ func (o *Options) ApplyTo(config *genericapiserver.RecommendedConfig) error {
 	if err := others.ApplyTo(config); err != nil {
 		return err
 	}
+	// The library leaves client-go's limit of five requests a second, for which everybody's operations, quotas, consoles
+	// and warnings would queue up. What users may ask of both servers is limited by priority and fairness.
+	config.ClientConfig.QPS = -1
 	return applyAdmission(o.Recommended, config)
 }
 

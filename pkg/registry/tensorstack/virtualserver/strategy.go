@@ -5,6 +5,7 @@ import (
 	"context"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -48,12 +49,19 @@ func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 // Canonicalize does nothing: defaults are set when an object is decoded.
 func (Strategy) Canonicalize(runtime.Object) {}
 
-// PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force.
-func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+// PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force. The condition Ready is
+// there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready.
+func (s Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	vs := obj.(*tensorstack.VirtualServer)
 	vs.Generation = 1
-	vs.Status = tensorstack.VirtualServerStatus{RunStrategy: vs.Spec.RunStrategy}
+	vs.Status = tensorstack.VirtualServerStatus{RunStrategy: vs.Spec.RunStrategy, Conditions: []metav1.Condition{{
+		Type: tensorstack.ConditionReady, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.NewTime(s.clock.Now()),
+		Reason: reasonPending, Message: "The controller has not seen this VirtualServer yet.",
+	}}}
 }
+
+// reasonPending is the reason of the condition Ready until the controller says more.
+const reasonPending = "Pending"
 
 // PrepareForUpdate keeps the status and moves the generation when the spec changes. An edit of spec.runStrategy puts the
 // new value into force as if the machine had just been created; an operation that is pending then has lost its meaning

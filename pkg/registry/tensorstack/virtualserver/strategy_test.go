@@ -34,6 +34,10 @@ func TestCreateEmptiesStatusAndPutsTheStrategyIntoForce(t *testing.T) {
 	vs := newServer()
 	vs.Status.RunStrategy = manual
 	newStrategy().PrepareForCreate(context.Background(), vs)
+	require.Len(t, vs.Status.Conditions, 1, "who waits by conditions must find one at once")
+	assert.Equal(t, tensorstack.ConditionReady, vs.Status.Conditions[0].Type)
+	assert.Equal(t, metav1.ConditionUnknown, vs.Status.Conditions[0].Status)
+	vs.Status.Conditions = nil
 	assert.Equal(t, tensorstack.VirtualServerStatus{RunStrategy: always}, vs.Status)
 	assert.EqualValues(t, 1, vs.Generation)
 }
