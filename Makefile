@@ -18,6 +18,7 @@ build: ## Build the product: the API server with its controller, and the kubectl
 	@echo "Building the product into $(BIN)"
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/...
+	@install -m 755 cmd/kubectl-vs/kubectl_complete-vs $(BIN)/
 
 .PHONY: controlplane
 controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.
@@ -47,7 +48,7 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
-	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|e2e|model|benchmark|docs)')
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|streams|conformance|e2e|model|benchmark|docs)')
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.

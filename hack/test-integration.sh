@@ -13,3 +13,6 @@ trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 
 echo "Running integration tests"
 go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+
+echo "Running the tests that break servers, one package after another"
+go test -count=1 -timeout 15m -p 1 "$@" ./test/streams/...

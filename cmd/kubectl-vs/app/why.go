@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +88,8 @@ func gather(ctx context.Context, kube kubernetes.Interface, vs *v1beta1.VirtualS
 	if err := found.note("Pods", err); err != nil {
 		return nil, err
 	} else if err == nil && pods != nil && len(pods.Items) > 0 {
-		found.launcher = &pods.Items[len(pods.Items)-1]
+		newest := slices.MaxFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+		found.launcher = &newest
 	}
 	if vs.Status.Node != "" {
 		node, err := core.Nodes().Get(ctx, vs.Status.Node, metav1.GetOptions{})
