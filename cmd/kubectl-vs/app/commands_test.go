@@ -119,9 +119,9 @@ func TestStatusOnOnePage(t *testing.T) {
 		status.Conditions[0].LastTransitionTime = at(0)
 		status.IPAddresses = []string{"10.0.0.1", "fd00::1"}
 		status.GuestOS = &v1beta1.GuestOS{PrettyName: "Ubuntu 24.04"}
-		status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStop, RequestedBy: "ann", RequestedAt: at(30)}
+		status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStop, RequestedBy: "ann", RequestedAt: metav1.NewMicroTime(at(30).Time)}
 		status.Operations = []v1beta1.OperationRecord{{
-			Type: v1beta1.OperationStart, RequestedBy: "bob", RequestedAt: at(0), CompletedAt: at(2), Result: v1beta1.OperationSucceeded,
+			Type: v1beta1.OperationStart, RequestedBy: "bob", RequestedAt: metav1.NewMicroTime(at(0).Time), CompletedAt: metav1.NewMicroTime(at(2).Time), Result: v1beta1.OperationSucceeded,
 			FromRunStrategy: v1beta1.RunStrategyHalted, ToRunStrategy: v1beta1.RunStrategyAlways}}
 		status.Disks = []v1beta1.DiskStatus{{Name: "root", Device: "/dev/vda", Serial: "S1", ByID: "/dev/disk/by-id/virtio-S1"}}
 	})
