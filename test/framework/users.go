@@ -88,9 +88,14 @@ func (e *Environment) waitAllowed(user *User, rule rbacv1.PolicyRule) {
 	client, err := kubernetes.NewForConfig(user.Config)
 	require.NoError(e.T, err)
 	resource, subresource, _ := strings.Cut(rule.Resources[0], "/")
+	name := ""
+	if len(rule.ResourceNames) > 0 {
+		name = rule.ResourceNames[0]
+	}
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: e.Namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource, Verb: rule.Verbs[0]},
+			Namespace: e.Namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource,
+			Verb: rule.Verbs[0], Name: name},
 	}}
 	e.Eventually("the rights of "+user.Name+" are known", func() error {
 		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(e.Context, review, metav1.CreateOptions{})
