@@ -199,7 +199,7 @@ func (e *evidence) lastWarning(kind, name string) string {
 func hint(e *evidence) string {
 	status := &e.server.Status
 	switch {
-	case e.storageClass != "":
+	case e.storageClass != "" || classIsMissing(status):
 		return "name one of 'kubectl get storageclasses' in spec.storage.root.pvc.storageClassName, in a new VirtualServer."
 	case status.Import != nil && status.Import.LastError != "":
 		return "correct spec.storage.root.source; the import then starts again."
@@ -215,6 +215,12 @@ func hint(e *evidence) string {
 		return "kubectl vs start " + e.server.Name
 	}
 	return ""
+}
+
+// classIsMissing believes the controller, for users who may not see StorageClasses.
+func classIsMissing(status *v1beta1.VirtualServerStatus) bool {
+	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
+	return imported != nil && imported.Status == metav1.ConditionFalse && imported.Reason == "StorageClassNotFound"
 }
 
 func firstOf(texts ...string) string {

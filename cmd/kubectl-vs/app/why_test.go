@@ -80,6 +80,11 @@ func TestWhy(t *testing.T) {
 			},
 			hint: "storageClassName",
 		},
+		"a StorageClass that the user may not look for": {
+			server: machine(is(v1beta1.StatusProvisioning, ""), condition(v1beta1.ConditionDataImported, metav1.ConditionFalse, "StorageClassNotFound", "no fast")),
+			chain:  []string{"VirtualServer my-vs: Provisioning", "Condition DataImported: StorageClassNotFound, no fast"},
+			hint:   "storageClassName",
+		},
 		"a volume that takes its time": {
 			server: machine(is(v1beta1.StatusProvisioning, "")),
 			world:  []runtime.Object{claimOf(corev1.ClaimPending, "slow"), &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "slow"}}},
