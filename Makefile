@@ -18,6 +18,7 @@ build: ## Build the product: the API server with its controller, and the kubectl
 	@echo "Building the product into $(BIN)"
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/...
+	@install -m 755 cmd/kubectl-vs/kubectl_complete-vs $(BIN)/
 
 .PHONY: controlplane
 controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.

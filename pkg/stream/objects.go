@@ -11,8 +11,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 )
@@ -42,6 +44,26 @@ func (g *Gateway) ReadMachine(ctx context.Context, server *tensorstack.VirtualSe
 		return nil, absent
 	}
 	return object, nil
+}
+
+// askMachine reads the instance to see whether the run that a stream was opened to has ended, or ends now.
+func (g *Gateway) askMachine(ctx context.Context, opened *tensorstack.VirtualServer) (Closing, bool) {
+	object, err := g.ReadMachine(ctx, opened, VirtualMachineInstances)
+	if apierrors.IsNotFound(err) {
+		return closing(CloseMachineStopped, "the machine %s stopped", opened.Name), true
+	}
+	if err != nil {
+		return Closing{}, false
+	}
+	instance := unstructured.Unstructured{Object: object}
+	phase, _, _ := unstructured.NestedString(object, "status", "phase")
+	switch {
+	case opened.Status.VM.InstanceUID != "" && instance.GetUID() != opened.Status.VM.InstanceUID:
+		return closing(CloseMachineStopped, "the machine %s restarted; connect again", opened.Name), true
+	case instance.GetDeletionTimestamp() != nil, phase == string(kubevirtv1.Succeeded), phase == string(kubevirtv1.Failed):
+		return closing(CloseMachineStopped, "the machine %s stopped", opened.Name), true
+	}
+	return Closing{}, false
 }
 
 // ReadVersion reads the version of KubeVirt.

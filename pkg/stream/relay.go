@@ -39,6 +39,8 @@ type relay struct {
 	timing          timing
 	// stopped delivers why the machine stopped.
 	stopped <-chan Closing
+	// ask asks KubeVirt itself whether the machine stopped, for the end of a connection that no news explains in time. It may be nil.
+	ask func(context.Context) (Closing, bool)
 	// carried is told the bytes of each message; toMachine is the direction.
 	carried func(toMachine bool, bytes int64)
 }
@@ -134,19 +136,45 @@ func (r *relay) explain(ctx context.Context, ended outcome) Closing {
 		}
 		return closing(websocket.CloseGoingAway, "the client left")
 	}
-	select {
-	case reason, ok := <-r.stopped:
-		if ok {
-			return reason
-		}
-	case <-ctx.Done():
-		return causeOf(ctx)
-	case <-time.After(r.timing.explain):
+	if reason, known := r.whyBackendEnded(ctx); known {
+		return reason
 	}
 	if frame != nil {
 		return Closing{Code: frame.Code, Reason: "KubeVirt closed the stream" + withText(frame.Text)}
 	}
 	return closing(websocket.CloseInternalServerErr, "the connection to the machine was lost; connect again")
+}
+
+// whyBackendEnded waits for the news that the machine stopped, and asks KubeVirt meanwhile: the news say more, but may be late.
+func (r *relay) whyBackendEnded(ctx context.Context) (Closing, bool) {
+	asking, cancel := context.WithTimeout(ctx, r.timing.explain)
+	answer := make(chan Closing, 1)
+	go func() {
+		defer close(answer)
+		if r.ask == nil {
+			return
+		}
+		if reason, stopped := r.ask(asking); stopped {
+			answer <- reason
+		}
+	}()
+	defer func() {
+		cancel()
+		for range answer {
+			// It closes when nobody asks any more.
+		}
+	}()
+	select {
+	case reason, ok := <-r.stopped:
+		if ok {
+			return reason, true
+		}
+	case <-ctx.Done():
+		return causeOf(ctx), true
+	case <-asking.Done():
+	}
+	reason, stopped := <-answer
+	return reason, stopped
 }
 
 // withText adds what a peer wrote into its close frame.

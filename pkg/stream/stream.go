@@ -288,6 +288,7 @@ func (o *opening) carry(held *lease, server *tensorstack.VirtualServer, backend 
 	stopped := g.machines.untilStopped(watching, server)
 	relay := &relay{
 		client: o.client, backend: backend, timing: g.timing, stopped: stopped,
+		ask: func(ctx context.Context) (Closing, bool) { return g.askMachine(ctx, server) },
 		carried: func(toMachine bool, bytes int64) {
 			if toMachine {
 				to.Add(float64(bytes))

@@ -68,6 +68,8 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 				Filesystems: attached.filesystems,
 				GPUs:        gpus(vs.Spec.Resources.GPU),
 				Interfaces:  []kubevirtv1.Interface{networkInterface(network)},
+				// Without this KubeVirt refuses usbredir. It only adds empty slots; who may plug something in is a right of its own.
+				ClientPassthrough: &kubevirtv1.ClientPassthroughDevices{},
 			},
 		},
 		Volumes:   attached.volumes,

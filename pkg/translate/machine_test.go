@@ -61,6 +61,7 @@ func TestGuideExample(t *testing.T) {
 	assert.NotNil(t, nic.Masquerade)
 	assert.Empty(t, nic.Ports, "every port is forwarded to the guest")
 	assert.NotNil(t, spec.Networks[0].Pod)
+	assert.NotNil(t, spec.Domain.Devices.ClientPassthrough, "usbredir needs it")
 }
 
 func TestCores(t *testing.T) {

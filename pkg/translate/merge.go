@@ -11,9 +11,9 @@ import (
 // anything. desired comes from VirtualMachine.
 //
 // Ours are: our labels and annotations, the run strategy if desired has one, and in the template the CPU topology and
-// model, the memory of the guest, our disks, filesystems, volumes, GPUs, network and interface by their names, the DNS
-// settings and the eviction strategy. Everything else stays: defaults of webhooks, labels of other tools, hotplugged
-// volumes, the UUID of the firmware.
+// model, the memory of the guest, our disks, filesystems, volumes, GPUs, network and interface by their names, the slots
+// for USB redirection, the DNS settings and the eviction strategy. Everything else stays: defaults of webhooks, labels of
+// other tools, hotplugged volumes, the UUID of the firmware.
 func MergeVirtualMachine(live, desired *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, bool) {
 	merged := live.DeepCopy()
 	desired = desired.DeepCopy()
@@ -66,6 +66,9 @@ func mergeDomain(live, want *kubevirtv1.DomainSpec, before, after record) {
 	devices.GPUs = mergeNamed(devices.GPUs, wanted.GPUs, gpuName, before.ownGPUs(), mergeGPU)
 	devices.Interfaces = mergeNamed(devices.Interfaces, wanted.Interfaces, interfaceName, nil,
 		func(live, want kubevirtv1.Interface) kubevirtv1.Interface { return mergeInterface(live, want, before) })
+	if devices.ClientPassthrough == nil {
+		devices.ClientPassthrough = wanted.ClientPassthrough
+	}
 }
 
 func mergeMemory(live, want *kubevirtv1.Memory) *kubevirtv1.Memory {

@@ -43,6 +43,7 @@ func TestMergeHealsWhatIsOurs(t *testing.T) {
 	for name, spoil := range map[string]func(vm *kubevirtv1.VirtualMachine){
 		"cpu":           func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.CPU.Cores = 9 },
 		"no cpu":        func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.CPU = nil },
+		"no USB":        func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Devices.ClientPassthrough = nil },
 		"no memory":     func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Memory = nil },
 		"no template":   func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template = nil },
 		"disk bus":      func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Devices.Disks[1].Disk.Bus = "sata" },

@@ -17,6 +17,9 @@ const (
 	Product               = "virtualserver-apiserver"
 )
 
+// ProductAudit names the product's audit log, for LogFile.
+const ProductAudit = "virtualserver-audit"
+
 // Tiers order the stop: the highest goes first, so that no server loses what it needs
 // while it still works.
 const (

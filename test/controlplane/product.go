@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -15,6 +16,7 @@ const (
 	productNamespace      = "virtualserver-system"
 	productService        = "virtualserver-apiserver"
 	productServiceAccount = "virtualserver-apiserver"
+	productAuditConfig    = "virtualserver-audit-policy"
 )
 
 // productManifests returns the shipped manifests without the workload, which runs as a
@@ -60,8 +62,35 @@ func makeExternalName(service *unstructured.Unstructured, port int) {
 	}
 }
 
+// productAuditPolicy writes the shipped audit policy to a file, where its ConfigMap would be mounted.
+func (c *ControlPlane) productAuditPolicy() (string, error) {
+	objects, err := readManifestFolder(c.options.DeployDir)
+	if err != nil {
+		return "", fmt.Errorf("product manifests: %w", err)
+	}
+	for _, object := range objects {
+		if object.GetKind() != "ConfigMap" || object.GetName() != productAuditConfig {
+			continue
+		}
+		policy, found, err := unstructured.NestedString(object.Object, "data", "policy.yaml")
+		if err != nil {
+			return "", fmt.Errorf("ConfigMap %s: %w", productAuditConfig, err)
+		}
+		if !found {
+			return "", fmt.Errorf("ConfigMap %s has no policy.yaml", productAuditConfig)
+		}
+		path := c.paths.config(productAuditConfig + ".yaml")
+		return path, os.WriteFile(path, []byte(policy), 0o600)
+	}
+	return "", fmt.Errorf("product manifests: no ConfigMap %s", productAuditConfig)
+}
+
 func (c *ControlPlane) product(ctx context.Context) (component, error) {
 	kubeconfig, err := c.serviceAccountKubeconfig(ctx, productNamespace, productServiceAccount)
+	if err != nil {
+		return component{}, err
+	}
+	audit, err := c.productAuditPolicy()
 	if err != nil {
 		return component{}, err
 	}
@@ -73,6 +102,8 @@ func (c *ControlPlane) product(ctx context.Context) (component, error) {
 		flag("data-dir", c.ProductDataDir()),
 		flag("bind-address", "127.0.0.1"), flag("secure-port", strconv.Itoa(c.ports.Product)),
 		flag("tls-cert-file", c.paths.crt(Product)), flag("tls-private-key-file", c.paths.key(Product)),
+		flag("audit-policy-file", audit), flag("audit-log-path", c.paths.logFile(ProductAudit)),
+		flag("audit-log-maxsize", "100"), flag("audit-log-maxbackup", "3"),
 	}
 	args = append(args,
 		// Set, or the server would look for an interface with a default route.

@@ -41,10 +41,16 @@ func (e *Environment) MustKubectl(arguments ...string) string {
 // Run runs a program with the control plane's binaries first in PATH and its kubeconfig.
 func (e *Environment) Run(input, program string, arguments ...string) Result {
 	e.T.Helper()
+	return e.RunIn(e.Environ(), input, program, arguments...)
+}
+
+// RunIn is Run in another environment, such as that of As.
+func (e *Environment) RunIn(environ []string, input, program string, arguments ...string) Result {
+	e.T.Helper()
 	ctx, cancel := context.WithTimeout(e.Context, 3*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, e.lookPath(program), arguments...)
-	command.Env = e.Environ()
+	command.Env = environ
 	command.Dir = e.Root()
 	if input != "" {
 		command.Stdin = strings.NewReader(input)
@@ -60,6 +66,11 @@ func (e *Environment) Environ() []string {
 	return append(os.Environ(),
 		"PATH="+filepath.Dir(e.Plane.Binary("kubectl"))+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"KUBECONFIG="+e.Plane.KubeconfigPath())
+}
+
+// As is Environ for somebody with another kubeconfig and a home of their own.
+func (e *Environment) As(kubeconfig string) []string {
+	return append(e.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+e.T.TempDir())
 }
 
 // lookPath prefers the control plane's own programs.

@@ -81,6 +81,19 @@ func (e *Environment) newUser(name string) *User {
 	return user
 }
 
+// KubeVirtPrefix is the path that gives KubeVirt's API by the names of VirtualServers.
+const KubeVirtPrefix = "/apis/tensorstack.dev/v1beta1/kubevirt"
+
+// PrefixKubeconfig is a file by which virtctl works on VirtualServers as this user.
+func (e *Environment) PrefixKubeconfig(user *User) string {
+	e.T.Helper()
+	config := e.kubeconfigFor(user)
+	config.Clusters["local"].Server += KubeVirtPrefix
+	path := filepath.Join(e.T.TempDir(), user.Name+"-prefix.kubeconfig")
+	require.NoError(e.T, clientcmd.WriteToFile(config, path))
+	return path
+}
+
 // waitAllowed waits until the authorizer knows a right that was just granted: it works from a cache, and a refusal would
 // be remembered for some seconds.
 func (e *Environment) waitAllowed(user *User, rule rbacv1.PolicyRule) {

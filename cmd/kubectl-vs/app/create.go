@@ -39,7 +39,7 @@ func (s *session) createCommand() *cobra.Command {
 		Use:     "create NAME",
 		Short:   "Create a machine from flags",
 		Example: "  kubectl vs create my-vs --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MatchAll(cobra.ExactArgs(1), firstIsName),
 	}
 	flags := command.Flags()
 	flags.Int32Var(&w.cores, "cores", 1, "number of CPU cores")

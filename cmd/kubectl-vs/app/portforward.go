@@ -23,7 +23,7 @@ func (s *session) portForwardCommand() *cobra.Command {
 		Use:               "port-forward NAME [LOCAL:]REMOTE...",
 		Short:             "Forward local TCP ports to a machine",
 		Example:           "  kubectl vs port-forward my-vs 8080:80",
-		Args:              cobra.MinimumNArgs(2),
+		Args:              cobra.MatchAll(cobra.MinimumNArgs(2), firstIsName),
 		ValidArgsFunction: s.completeName,
 	}
 	command.Flags().StringVar(&address, "address", "127.0.0.1", "the local address to listen on")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -122,9 +123,17 @@ func (s *session) completeName(command *cobra.Command, arguments []string, prefi
 
 // named makes a command that takes the name of one VirtualServer.
 func (s *session) named(command *cobra.Command) *cobra.Command {
-	command.Args = cobra.ExactArgs(1)
+	command.Args = cobra.MatchAll(cobra.ExactArgs(1), firstIsName)
 	command.ValidArgsFunction = s.completeName
 	return command
+}
+
+// firstIsName refuses a name that would lead to another path of the API.
+func firstIsName(_ *cobra.Command, arguments []string) error {
+	if problems := path.IsValidPathSegmentName(arguments[0]); len(problems) > 0 || arguments[0] == "" {
+		return fmt.Errorf("%q is not the name of a VirtualServer%s", arguments[0], strings.Join(append([]string{""}, problems...), ": "))
+	}
+	return nil
 }
 
 // resourcePath is the API path of a VirtualServer or of one of its subresources.

@@ -77,13 +77,17 @@ func takesValue(option string) bool {
 // connectionFlags repeats the flags by which this command was told how to connect.
 func (s *session) connectionFlags() []string {
 	var flags []string
-	for flag, value := range map[string]*string{
-		"--kubeconfig": s.flags.KubeConfig, "--context": s.flags.Context, "--cluster": s.flags.ClusterName,
-		"--user": s.flags.AuthInfoName, "--server": s.flags.APIServer, "--certificate-authority": s.flags.CAFile,
-		"--client-certificate": s.flags.CertFile, "--client-key": s.flags.KeyFile, "--as": s.flags.Impersonate,
+	for _, given := range []struct {
+		flag  string
+		value *string
+	}{
+		{"--kubeconfig", s.flags.KubeConfig}, {"--context", s.flags.Context}, {"--cluster", s.flags.ClusterName},
+		{"--user", s.flags.AuthInfoName}, {"--server", s.flags.APIServer}, {"--certificate-authority", s.flags.CAFile},
+		{"--tls-server-name", s.flags.TLSServerName}, {"--client-certificate", s.flags.CertFile}, {"--client-key", s.flags.KeyFile},
+		{"--as", s.flags.Impersonate},
 	} {
-		if value != nil && *value != "" {
-			flags = append(flags, flag, *value)
+		if given.value != nil && *given.value != "" {
+			flags = append(flags, given.flag, *given.value)
 		}
 	}
 	return flags

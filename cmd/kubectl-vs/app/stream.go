@@ -113,12 +113,16 @@ func statusError(response *http.Response) error {
 func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, 2)
-	go func() { ended <- receive(connection, out) }()
-	go func() { ended <- send(connection, in) }()
+	received, sent := make(chan error, 1), make(chan error, 1)
+	go func() { received <- receive(connection, out) }()
+	go func() { sent <- send(connection, in) }()
 	var err error
 	select {
-	case err = <-ended:
+	case err = <-received:
+	case err = <-sent:
+		if err != nil {
+			err = betterReason(received, err)
+		}
 	case <-ctx.Done():
 	}
 	message := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
@@ -126,7 +130,24 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	if writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline); writeErr != nil && err == nil && !errors.Is(writeErr, websocket.ErrCloseSent) {
 		err = writeErr
 	}
-	return errors.Join(err, connection.Close())
+	if closeErr := connection.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// betterReason waits a moment for the reader of a connection that cannot be written to: it may have read why.
+func betterReason(received <-chan error, err error) error {
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case reason := <-received:
+		if reason != nil {
+			return reason
+		}
+	case <-timer.C:
+	}
+	return err
 }
 
 func receive(connection *websocket.Conn, out io.Writer) error {
@@ -160,14 +181,16 @@ func send(connection *websocket.Conn, in io.Reader) error {
 	}
 }
 
-// closeReason shows the reason that the server gave for closing.
+// closeReason shows the reason that the server gave for closing. A connection that ends without one was cut.
 func closeReason(err error) error {
 	var closed *websocket.CloseError
 	switch {
-	case errors.As(err, &closed) && closed.Code == websocket.CloseNormalClosure && closed.Text == "":
-		return nil
-	case errors.As(err, &closed) && closed.Text != "":
+	case !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure:
+		return fmt.Errorf("the connection to the server was lost, because it stopped or cannot be reached any more; connect again (%w)", err)
+	case closed.Text != "":
 		return errors.New(closed.Text)
+	case closed.Code == websocket.CloseNormalClosure:
+		return nil
 	default:
 		return err
 	}

@@ -1,11 +1,16 @@
 package app
 
 import (
-	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
@@ -13,13 +18,16 @@ import (
 // virtPrefix is where the extension server answers in the way of KubeVirt, by the VirtualServer's own name.
 const virtPrefix = "/apis/" + v1beta1.GroupName + "/v1beta1/kubevirt"
 
+// virtContext names the cluster, the context and, if flags change it, the user in the kubeconfig that virtctl gets.
+const virtContext = "kubectl-vs-virt"
+
 func (s *session) virtCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "virt VIRTCTL-ARGUMENTS",
 		Short: "Run any command of virtctl on a VirtualServer, by its own name",
 		Long: "Run any command of virtctl (kubectl virt) on a VirtualServer, by its own name. The flags for the connection\n" +
 			"must stand before the word virt.",
-		Example: "  kubectl vs virt guestosinfo my-vs\n  kubectl vs -n team virt pause vm my-vs",
+		Example: "  kubectl vs virt guestosinfo my-vs\n  kubectl vs -n team virt pause vm my-vs\n  kubectl vs virt ssh root@vm/my-vs",
 		// Everything after the word virt is virtctl's.
 		DisableFlagParsing: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -27,47 +35,137 @@ func (s *session) virtCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			config, err := s.config()
+			overlay, err := s.virtConfig()
 			if err != nil {
 				return err
 			}
-			namespace, err := s.namespace()
+			folder, err := os.MkdirTemp("", "kubectl-vs-")
 			if err != nil {
 				return err
 			}
-			flags := s.connectionFlags()
-			flags = append(flags, "--server", strings.TrimSuffix(config.Host, "/")+virtPrefix, "--namespace", namespace)
-			run := exec.CommandContext(command.Context(), program, append(dropServer(flags), arguments...)...)
+			defer os.RemoveAll(folder)
+			file := filepath.Join(folder, "kubeconfig")
+			if err := clientcmd.WriteToFile(*overlay, file); err != nil {
+				return err
+			}
+			run := exec.CommandContext(command.Context(), program, arguments...)
+			run.Env = append(os.Environ(), "KUBECONFIG="+strings.Join(append([]string{file}, s.kubeconfigs()...), string(os.PathListSeparator)))
 			run.Stdin, run.Stdout, run.Stderr = s.In, s.Out, s.ErrOut
 			return run.Run()
 		},
 	}
 }
 
-// dropServer keeps only the last --server.
-func dropServer(flags []string) []string {
-	last := 0
-	for i, flag := range flags {
-		if flag == "--server" {
-			last = i
+// virtConfig is a kubeconfig that is put before the user's own. Flags would not do: virtctl ssh and scp run virtctl once more
+// without them. The user's credentials stay where they are unless a flag changes them.
+func (s *session) virtConfig() (*clientcmdapi.Config, error) {
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	loader := s.flags.ToRawKubeConfigLoader()
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, err
+	}
+	return overlay(config, &raw, namespace, choice{
+		context: text(s.flags.Context), cluster: text(s.flags.ClusterName), user: text(s.flags.AuthInfoName),
+		changesUser: given(s.flags.BearerToken, s.flags.CertFile, s.flags.KeyFile, s.flags.Impersonate, s.flags.Username, s.flags.Password),
+	}), nil
+}
+
+// choice is what the flags chose in a kubeconfig.
+type choice struct {
+	context, cluster, user string
+	// changesUser is true if flags change the credentials themselves.
+	changesUser bool
+}
+
+// overlay makes the kubeconfig from the connection that flags and files lead to.
+func overlay(config *rest.Config, raw *clientcmdapi.Config, namespace string, chosen choice) *clientcmdapi.Config {
+	if chosen.context == "" {
+		chosen.context = raw.CurrentContext
+	}
+	context := &clientcmdapi.Context{}
+	if found := raw.Contexts[chosen.context]; found != nil {
+		context = found.DeepCopy()
+	}
+	if chosen.cluster == "" {
+		chosen.cluster = context.Cluster
+	}
+	if chosen.user == "" {
+		chosen.user = context.AuthInfo
+	}
+	cluster := &clientcmdapi.Cluster{}
+	if found := raw.Clusters[chosen.cluster]; found != nil {
+		cluster = found.DeepCopy()
+	}
+	cluster.Server = strings.TrimSuffix(config.Host, "/") + virtPrefix
+	cluster.TLSServerName, cluster.InsecureSkipTLSVerify = config.ServerName, config.Insecure
+	cluster.CertificateAuthority, cluster.CertificateAuthorityData = absolute(config.CAFile), config.CAData
+
+	made := clientcmdapi.NewConfig()
+	made.Clusters[virtContext] = cluster
+	made.CurrentContext = virtContext
+	made.Contexts[virtContext] = &clientcmdapi.Context{Cluster: virtContext, AuthInfo: chosen.user, Namespace: namespace}
+	// In a pod there is no kubeconfig, and the token is that of the ServiceAccount.
+	if chosen.changesUser || raw.AuthInfos[chosen.user] == nil {
+		made.Contexts[virtContext].AuthInfo = virtContext
+		made.AuthInfos[virtContext] = &clientcmdapi.AuthInfo{
+			Token: config.BearerToken, TokenFile: config.BearerTokenFile, Username: config.Username, Password: config.Password,
+			ClientCertificate: absolute(config.CertFile), ClientCertificateData: config.CertData,
+			ClientKey: absolute(config.KeyFile), ClientKeyData: config.KeyData,
+			Impersonate: config.Impersonate.UserName, ImpersonateUID: config.Impersonate.UID, ImpersonateGroups: config.Impersonate.Groups,
+			ImpersonateUserExtra: config.Impersonate.Extra, Exec: config.ExecProvider, AuthProvider: config.AuthProvider,
 		}
 	}
-	var kept []string
-	for i := 0; i < len(flags); i++ {
-		if flags[i] == "--server" && i != last {
-			i++
-			continue
-		}
-		kept = append(kept, flags[i])
+	return made
+}
+
+// absolute keeps a path that a flag gave valid in a file of another folder.
+func absolute(path string) string {
+	if path == "" {
+		return ""
 	}
-	return kept
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
+// kubeconfigs are the user's own files, as kubectl would read them.
+func (s *session) kubeconfigs() []string {
+	if file := text(s.flags.KubeConfig); file != "" {
+		return []string{file}
+	}
+	return s.flags.ToRawKubeConfigLoader().ConfigAccess().GetLoadingPrecedence()
+}
+
+func text(flag *string) string {
+	if flag == nil {
+		return ""
+	}
+	return *flag
+}
+
+func given(flags ...*string) bool {
+	for _, flag := range flags {
+		if text(flag) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func findVirtctl() (string, error) {
 	for _, name := range []string{"virtctl", "kubectl-virt"} {
 		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
+			return filepath.Abs(path)
 		}
 	}
-	return "", errors.New("virtctl is needed: install it with 'kubectl krew install virt'")
+	return "", fmt.Errorf("virtctl is needed: install it with 'kubectl krew install virt': %w", exec.ErrNotFound)
 }

@@ -13,14 +13,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// viewers are programs that show a VNC screen, with what makes them connect to an address.
-func viewers() map[string]func(host, port string) []string {
-	return map[string]func(host, port string) []string{
-		"remote-viewer": func(host, port string) []string { return []string{"vnc://" + net.JoinHostPort(host, port)} },
-		"vncviewer":     func(host, port string) []string { return []string{host + "::" + port} },
-		"xtightvncviewer": func(host, port string) []string {
-			return []string{host + "::" + port}
-		},
+// viewer is a program that shows a VNC screen, and what makes it connect to an address.
+type viewer struct {
+	program   string
+	arguments func(host, port string) []string
+}
+
+// viewers are the programs that are looked for, the best one first.
+func viewers() []viewer {
+	double := func(host, port string) []string { return []string{host + "::" + port} }
+	return []viewer{
+		{"remote-viewer", func(host, port string) []string { return []string{"vnc://" + net.JoinHostPort(host, port)} }},
+		{"vncviewer", double},
+		{"xtightvncviewer", double},
 	}
 }
 
@@ -105,13 +110,13 @@ func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly b
 }
 
 func startViewer(ctx context.Context, host, port string) (*exec.Cmd, error) {
-	for program, arguments := range viewers() {
-		path, err := exec.LookPath(program)
+	for _, known := range viewers() {
+		path, err := exec.LookPath(known.program)
 		if err != nil {
 			continue
 		}
-		viewer := exec.CommandContext(ctx, path, arguments(host, port)...)
-		return viewer, viewer.Start()
+		command := exec.CommandContext(ctx, path, known.arguments(host, port)...)
+		return command, command.Start()
 	}
 	return nil, errors.New("no viewer found: install remote-viewer or vncviewer, or use --proxy-only")
 }

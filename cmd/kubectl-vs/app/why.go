@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +88,8 @@ func gather(ctx context.Context, kube kubernetes.Interface, vs *v1beta1.VirtualS
 	if err := found.note("Pods", err); err != nil {
 		return nil, err
 	} else if err == nil && pods != nil && len(pods.Items) > 0 {
-		found.launcher = &pods.Items[len(pods.Items)-1]
+		newest := slices.MaxFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+		found.launcher = &newest
 	}
 	if vs.Status.Node != "" {
 		node, err := core.Nodes().Get(ctx, vs.Status.Node, metav1.GetOptions{})
@@ -197,7 +199,7 @@ func (e *evidence) lastWarning(kind, name string) string {
 func hint(e *evidence) string {
 	status := &e.server.Status
 	switch {
-	case e.storageClass != "":
+	case e.storageClass != "" || classIsMissing(status):
 		return "name one of 'kubectl get storageclasses' in spec.storage.root.pvc.storageClassName, in a new VirtualServer."
 	case status.Import != nil && status.Import.LastError != "":
 		return "correct spec.storage.root.source; the import then starts again."
@@ -213,6 +215,12 @@ func hint(e *evidence) string {
 		return "kubectl vs start " + e.server.Name
 	}
 	return ""
+}
+
+// classIsMissing believes the controller, for users who may not see StorageClasses.
+func classIsMissing(status *v1beta1.VirtualServerStatus) bool {
+	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
+	return imported != nil && imported.Status == metav1.ConditionFalse && imported.Reason == "StorageClassNotFound"
 }
 
 func firstOf(texts ...string) string {

@@ -269,17 +269,3 @@ func TestStatusIsNeverCreatedAndNeverOverwrittenBlindly(t *testing.T) {
 	_, _, err = f.VirtualServer.Update(f.ctx, "vs", rest.DefaultUpdatedObjectInfo(vs), nil, nil, false, &metav1.UpdateOptions{})
 	assert.NoError(t, err, "the main resource takes what kubectl replace sends")
 }
-
-func TestOperatorOperatesInTheNamespaceThatItIsTold(t *testing.T) {
-	f := newFixture(t)
-	f.create(t, "vs", v1beta1.RunStrategyHalted)
-	ctx := genericapirequest.WithUser(context.Background(), &user.DefaultInfo{Name: "bob"})
-	answer, err := f.Operator().Start(ctx, "ns", "vs", &tensorstack.StartOptions{Paused: true})
-	require.NoError(t, err)
-	pending := answer.(*tensorstack.VirtualServer).Status.PendingOperation
-	require.NotNil(t, pending)
-	assert.True(t, pending.Paused)
-	assert.Equal(t, "bob", pending.RequestedBy)
-	_, err = f.Operator().Stop(ctx, "elsewhere", "vs", &tensorstack.StopOptions{})
-	assert.True(t, apierrors.IsNotFound(err), "%v", err)
-}
