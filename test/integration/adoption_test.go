@@ -100,29 +100,3 @@ func TestThingsDeletedByHandAreHealed(t *testing.T) {
 		return ""
 	})
 }
-
-func TestSteadyStateWritesNothing(t *testing.T) {
-	t.Parallel()
-	e := framework.New(t)
-	e.Create(framework.Minimal("machine"))
-	vs := e.WaitSettled("machine", v1beta1.StatusRunning)
-	before := e.Machine(vs.Status.VM.Name)
-	// A write by somebody else makes the controller look again; it must not write in turn.
-	e.MustKubectl("label", "virtualserver", "machine", "poke=1")
-	e.MustKubectl("label", "vm", vs.Status.VM.Name, "poke=1")
-	poked := e.Get("machine")
-	e.Within(framework.DefaultTimeout, "the controller has seen a later change", func() error {
-		_, err := e.Client().Patch(e.Context, "machine", "application/merge-patch+json",
-			[]byte(`{"spec":{"network":{"tcp":[8081]}}}`), metav1.PatchOptions{})
-		if err != nil {
-			return err
-		}
-		if e.Get("machine").Status.ObservedGeneration <= poked.Status.ObservedGeneration {
-			return errMissing("the new generation")
-		}
-		return nil
-	})
-	after := e.Machine(vs.Status.VM.Name)
-	assert.Equal(t, "1", after.Labels["poke"])
-	assert.Equal(t, before.UID, after.UID)
-}

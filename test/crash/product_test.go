@@ -1,0 +1,95 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tensorstack.dev/virtualserver/test/controlplane"
+	"tensorstack.dev/virtualserver/test/framework"
+)
+
+// Where the product keeps its Lease and what it knows of its store.
+const (
+	productNamespace  = "virtualserver-system"
+	productLease      = "virtualserver-controller"
+	identityConfigMap = "virtualserver-store-identity"
+)
+
+// product is the product as an administrator handles it.
+type product struct {
+	*framework.Environment
+}
+
+// stop ends the product in an orderly way.
+func (p product) stop() {
+	p.T.Helper()
+	require.NoError(p.T, p.Plane.StopComponent(p.Context, controlplane.Product))
+}
+
+// kill ends it as a crash would.
+func (p product) kill() {
+	p.T.Helper()
+	require.NoError(p.T, p.Plane.Kill(p.Context, controlplane.Product))
+}
+
+// start starts it, with further flags for once.
+func (p product) start(flags ...string) {
+	p.T.Helper()
+	require.NoError(p.T, p.Plane.StartComponent(p.Context, controlplane.Product, flags...))
+}
+
+// startRefusing starts it and waits until it has said why it runs no controllers.
+func (p product) startRefusing(reason string) {
+	p.T.Helper()
+	before := len(p.log())
+	p.start()
+	p.Eventually("the product refuses the store", func() error {
+		if log := p.log()[before:]; !strings.Contains(log, reason) {
+			return fmt.Errorf("%q is not in %s", reason, p.Plane.LogFile(controlplane.Product))
+		}
+		return nil
+	})
+}
+
+func (p product) log() string {
+	p.T.Helper()
+	text, err := os.ReadFile(p.Plane.LogFile(controlplane.Product))
+	require.NoError(p.T, err)
+	return string(text)
+}
+
+// knownRevision is the revision of the store that the cluster has noted.
+func (p product) knownRevision() string {
+	p.T.Helper()
+	known, err := p.Kube.CoreV1().ConfigMaps(productNamespace).Get(p.Context, identityConfigMap, metav1.GetOptions{})
+	require.NoError(p.T, err)
+	return known.Data["revision"]
+}
+
+// emptyStore takes the data of the product away. It must not run.
+func (p product) emptyStore() {
+	p.T.Helper()
+	entries, err := os.ReadDir(p.Plane.ProductDataDir())
+	require.NoError(p.T, err)
+	require.NotEmpty(p.T, entries, "the product keeps its store where the test looks for it")
+	require.NoError(p.T, os.RemoveAll(p.Plane.ProductDataDir()))
+}
+
+// backUp copies the data of the product, which must not run, and returns the copy.
+func (p product) backUp() string {
+	p.T.Helper()
+	backup := p.T.TempDir()
+	require.NoError(p.T, os.CopyFS(backup, os.DirFS(p.Plane.ProductDataDir())))
+	return backup
+}
+
+// restore puts a copy in the place of the data.
+func (p product) restore(backup string) {
+	p.T.Helper()
+	p.emptyStore()
+	require.NoError(p.T, os.CopyFS(p.Plane.ProductDataDir(), os.DirFS(backup)))
+}
