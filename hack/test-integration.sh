@@ -13,3 +13,6 @@ trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 
 echo "Running integration tests"
 go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+
+# These kill the product and exchange its store, so nobody else may use the control plane then.
+go test -count=1 -timeout 40m "$@" ./test/crash
