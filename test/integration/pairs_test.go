@@ -27,7 +27,6 @@ func TestOperationsWhileAStopIsPending(t *testing.T) {
 	e.MustOperate("machine", "stop")
 	graceful := waitDeadline(e, first)
 	refusedWhilePending(e, "stop", `{}`)
-	refusedWhilePending(e, "stop", `{"gracePeriodSeconds":600}`)
 	refusedWhilePending(e, "restart", `{}`)
 	before := e.Get("machine")
 	require.NotNil(t, before.Status.PendingOperation)
@@ -43,6 +42,7 @@ func TestOperationsWhileAStopIsPending(t *testing.T) {
 		}
 		return ""
 	})
+	refusedWhilePending(e, "stop", `{"gracePeriodSeconds":600}`)
 	// A start takes the place of that one: the machine comes back as soon as it is down.
 	e.MustOperate("machine", "start")
 	refusedWhilePending(e, "start", `{}`)
