@@ -1,9 +1,11 @@
 package crash
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +42,26 @@ func (p product) kill() {
 func (p product) start(flags ...string) {
 	p.T.Helper()
 	require.NoError(p.T, p.Plane.StartComponent(p.Context, controlplane.Product, flags...))
+	// It reads the CA of client certificates in the background.
+	p.Eventually("the product knows its users", func() error {
+		_, err := p.Client().List(p.Context, metav1.ListOptions{})
+		return err
+	})
+}
+
+// recover gives the product its store back to work with, after a test that failed half-way.
+func (p product) recover() {
+	if !p.T.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := p.Plane.StopComponent(ctx, controlplane.Product); err != nil {
+		p.T.Log(err)
+	}
+	if err := p.Plane.StartComponent(ctx, controlplane.Product, "--adopt-store"); err != nil {
+		p.T.Log(err)
+	}
 }
 
 // startRefusing starts it and waits until it has said why it runs no controllers.

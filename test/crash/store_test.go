@@ -18,6 +18,7 @@ import (
 // nothing until an administrator takes the store as it is; VirtualServers that are applied again take over their machines.
 func testEmptiedStore(t *testing.T, e *framework.Environment) {
 	p := product{e}
+	t.Cleanup(p.recover)
 	specs := []*v1beta1.VirtualServer{
 		framework.Minimal("runs", withEverything),
 		framework.Minimal("halted"),
@@ -113,6 +114,7 @@ func garbageIsCollected(e *framework.Environment) {
 // deleted, and an operation that is pending in it was carried out long ago.
 func testOlderBackup(t *testing.T, e *framework.Environment) {
 	p := product{e}
+	t.Cleanup(p.recover)
 	for _, name := range []string{"restarted", "stopped", "pending", "deleted"} {
 		e.Create(framework.Minimal(name))
 	}
@@ -188,13 +190,15 @@ func testOlderBackup(t *testing.T, e *framework.Environment) {
 // moveOn does what the backup knows nothing of.
 func moveOn(e *framework.Environment) {
 	e.T.Helper()
-	first := e.Get("restarted").Status.VM.InstanceUID
+	first, pending := e.Get("restarted").Status.VM.InstanceUID, e.Get("pending").Status.VM.InstanceUID
 	e.Create(framework.Minimal("later"))
 	e.MustOperate("restarted", "restart")
+	e.MustOperate("pending", "restart")
 	e.MustOperate("stopped", "stop")
 	gone := e.Get("deleted").Status.VM.Name
 	require.NoError(e.T, e.Client().Delete(e.Context, "deleted", metav1.DeleteOptions{}))
 	waitOtherInstance(e, "restarted", first)
+	waitOtherInstance(e, "pending", pending)
 	e.WaitSettled("stopped", v1beta1.StatusStopped)
 	e.Eventually("the deleted machine is gone", func() error {
 		all := identities(e)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -186,7 +187,9 @@ func writesByProduct(e *framework.Environment) int {
 				// The last line may be half written.
 				continue
 			}
-			if event.ObjectRef == nil || event.ObjectRef.Namespace != e.Namespace || event.User.Username != productUser {
+			ours := event.ObjectRef != nil && event.ObjectRef.Namespace == e.Namespace && event.User.Username == productUser
+			if !ours || event.ResponseStatus == nil || event.ResponseStatus.Code >= http.StatusMultipleChoices {
+				// A refused write, such as one of an object that has changed meanwhile, writes nothing.
 				continue
 			}
 			switch event.Verb {
