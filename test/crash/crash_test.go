@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/klog/v2"
 
 	"tensorstack.dev/virtualserver/pkg/generated/clientset/versioned"
 	"tensorstack.dev/virtualserver/test/controlplane"
@@ -14,6 +15,9 @@ import (
 
 // TestCrash runs the tests one after the other: each needs the product for itself.
 func TestCrash(t *testing.T) {
+	// Connections that break are what these tests are about, and no news.
+	klog.SetLogger(klog.Logger{})
+	t.Cleanup(klog.ClearLogger)
 	plane := start(t)
 	t.Run("restart storm", func(t *testing.T) { testRestartStorm(t, environment(t, plane)) })
 	t.Run("emptied store", func(t *testing.T) { testEmptiedStore(t, environment(t, plane)) })

@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"tensorstack.dev/virtualserver/test/controlplane"
 	"tensorstack.dev/virtualserver/test/framework"
@@ -46,6 +49,28 @@ func (p product) start(flags ...string) {
 	p.Eventually("the product knows its users", func() error {
 		_, err := p.Client().List(p.Context, metav1.ListOptions{})
 		return err
+	})
+	p.nudge()
+}
+
+// nudge makes kube-apiserver look at once whether the product is back. By itself it looks after half a minute, and until
+// then nobody who goes through it, such as the garbage collector, sees the VirtualServers that are left.
+func (p product) nudge() {
+	p.T.Helper()
+	services := p.Dynamic.Resource(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
+	p.Eventually("the APIService is available", func() error {
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{"test.tensorstack.dev/nudge":%q}}}`, time.Now().Format(time.RFC3339Nano))
+		service, err := services.Patch(p.Context, "v1beta1.tensorstack.dev", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		if err != nil {
+			return err
+		}
+		conditions, _, err := unstructured.NestedSlice(service.Object, "status", "conditions")
+		for _, item := range conditions {
+			if condition, ok := item.(map[string]any); ok && condition["type"] == "Available" && condition["status"] == "True" {
+				return err
+			}
+		}
+		return fmt.Errorf("its conditions are %v", conditions)
 	})
 }
 

@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,9 @@ func testEmptiedStore(t *testing.T, e *framework.Environment) {
 	require.NoError(t, err)
 	assert.Empty(t, list.Items)
 	dependOn(e, "made after the loss", lost)
+	began := time.Now()
 	garbageIsCollected(e)
+	t.Logf("the garbage collector has seen the loss after %v", time.Since(began).Round(time.Millisecond))
 	assert.Equal(t, before, identities(e), "neither the product nor the garbage collector touches a thing")
 
 	p.stop()

@@ -25,6 +25,9 @@ const machinesInStorm = 20
 // make exactly one new instance: fewer are lost operations, more are doubled ones.
 func testRestartStorm(t *testing.T, e *framework.Environment) {
 	plan := newPlan(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+time.Duration(len(plan.blows))*15*time.Second)
+	defer cancel()
+	e.Context = ctx
 	storm := newStorm(e, plan)
 	began := time.Now()
 	storm.rage()
@@ -93,6 +96,9 @@ func (s *storm) rage() {
 		group.Go(func() error { return r.run(asking) })
 	}
 	for i, blow := range s.plan.blows {
+		if i > 0 && i%50 == 0 {
+			s.T.Logf("%d of %d kills", i, len(s.plan.blows))
+		}
 		require.NoError(s.T, s.strike(blow), "kill %d of %d, %+v", i+1, len(s.plan.blows), blow)
 	}
 	stopAsking()
