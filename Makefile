@@ -58,6 +58,10 @@ test-integration: lab ## Run the tests against a real control plane, which they 
 bench: lab ## Measure the product against its peers: a CustomResourceDefinition and raw etcd.
 	@hack/bench.sh
 
+.PHONY: storm
+storm: lab ## Kill the product KILLS times (default 200) while twenty machines are restarted, on a control plane of its own.
+	@CRASH_KILLS=$${KILLS:-200} $(GO) test -count=1 -timeout 90m -v -run 'TestCrash/restart_storm' ./test/crash
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s).
 	@hack/fuzz.sh

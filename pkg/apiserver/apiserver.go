@@ -93,6 +93,9 @@ func (c completedConfig) New() (*Server, error) {
 	if err := addHooks(generic, c.extra); err != nil {
 		return nil, err
 	}
+	if err := generic.AddReadyzChecks(frontProxyCheck(c.generic.Authentication.RequestHeaderConfig)); err != nil {
+		return nil, fmt.Errorf("add the check of the front proxy: %w", err)
+	}
 	return &Server{Generic: generic}, nil
 }
 

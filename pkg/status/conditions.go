@@ -70,7 +70,7 @@ func (f *facts) ready() metav1.Condition {
 	case observed.Status == corev1.ConditionTrue && f.live != nil:
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionTrue, ReasonRunning, "The machine runs."
 	default:
-		ready.Reason, ready.Message = observed.Reason, line(observed.Message)
+		ready.Reason, ready.Message = observed.Reason, OneLine(observed.Message)
 	}
 	return ready
 }
@@ -104,7 +104,7 @@ func (f *facts) paused() metav1.Condition {
 			Type:    v1beta1.ConditionPaused,
 			Status:  metav1.ConditionTrue,
 			Reason:  orText(observed.Reason, ReasonPaused),
-			Message: orText(line(observed.Message), "The machine is paused."),
+			Message: orText(OneLine(observed.Message), "The machine is paused."),
 		}
 	}
 	return metav1.Condition{
@@ -139,5 +139,5 @@ func (f *facts) restartRequired() metav1.Condition {
 
 // nodeText names the node that is not heard from.
 func (f *facts) nodeText() string {
-	return of("Node", f.live.Status.NodeName, line(f.nodeLost))
+	return of("Node", f.live.Status.NodeName, OneLine(f.nodeLost))
 }

@@ -102,9 +102,9 @@ func (f *facts) causeOf(vmi *kubevirtv1.VirtualMachineInstance) (reason, message
 	case pod != nil && oomKilled(pod):
 		return ReasonOOMKilled, fmt.Sprintf("Pod %s used more memory than it may and was killed.", pod.Name)
 	case vmi.Status.Reason == kubeVirtNodeUnresponsive || lost != "":
-		return ReasonNodeLost, sentence(of("Node", vmi.Status.NodeName, line(orText(lost, "not heard from"))))
+		return ReasonNodeLost, sentence(of("Node", vmi.Status.NodeName, OneLine(orText(lost, "not heard from"))))
 	case pod != nil && pod.Status.Reason == podEvicted:
-		return ReasonEvicted, sentence(of("Pod", pod.Name, joined(": ", "evicted", line(pod.Status.Message))))
+		return ReasonEvicted, sentence(of("Pod", pod.Name, joined(": ", "evicted", OneLine(pod.Status.Message))))
 	case pod != nil && disruption(pod) != "":
 		return ReasonEvicted, sentence(of("Pod", pod.Name, disruption(pod)))
 	case !hasRun(vmi):
@@ -152,7 +152,7 @@ func oomKilled(pod *corev1.Pod) bool {
 func disruption(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.DisruptionTarget && condition.Status == corev1.ConditionTrue {
-			return line(joined(": ", condition.Reason, condition.Message))
+			return OneLine(joined(": ", condition.Reason, condition.Message))
 		}
 	}
 	return ""

@@ -141,7 +141,7 @@ func importerError(o Observed) string {
 	running := dataVolumeCondition(o.DataVolume, cdiv1.DataVolumeRunning)
 	if running != nil && running.Status != corev1.ConditionTrue &&
 		(running.Reason == cdiError || running.Reason == cdiChecksum || running.Reason == cdiImagePull) {
-		return line(running.Message)
+		return OneLine(running.Message)
 	}
 	if o.ImporterPod == nil {
 		return ""
@@ -150,7 +150,7 @@ func importerError(o Observed) string {
 		for _, ended := range []*corev1.ContainerStateTerminated{
 			container.State.Terminated, container.LastTerminationState.Terminated} {
 			if ended != nil && ended.ExitCode != 0 {
-				return line(joined(": ", ended.Message, noTextIf(ended.Message != "", ended.Reason)))
+				return OneLine(joined(": ", ended.Message, noTextIf(ended.Message != "", ended.Reason)))
 			}
 		}
 	}
@@ -178,14 +178,14 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 	case o.Claim != nil && o.Claim.Status.Phase == corev1.ClaimLost:
 		return ReasonClaimLost, of("PVC", name, "its volume is lost")
 	case bound != nil && bound.Reason == cdiQuota:
-		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", line(bound.Message)))
+		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", OneLine(bound.Message)))
 	case dataVolume.Status.Phase == cdiv1.Failed:
 		return ReasonImportFailed, of("DataVolume", name,
 			joined(". ", joined(": ", "import failed", status.LastError), advice(status.LastError)))
 	case runningFails && running.Reason == cdiUnschedulable:
 		return ReasonUnschedulable, of("DataVolume", name, joined(": ", "no node takes the importer", schedulingText(o.ImporterPod)))
 	case runningFails && running.Reason == cdiImagePull:
-		return ReasonImagePullFailed, of("DataVolume", name, joined(": ", "image cannot be pulled", line(running.Message)))
+		return ReasonImagePullFailed, of("DataVolume", name, joined(": ", "image cannot be pulled", OneLine(running.Message)))
 	case status.LastError != "" && !moves(dataVolume):
 		return ReasonImportError, of("DataVolume", name,
 			fmt.Sprintf("import failed, %s: %s", restarts(status.Restarts), joined(". ", status.LastError, advice(status.LastError))))
@@ -207,7 +207,7 @@ func schedulingText(pod *corev1.Pod) string {
 	}
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return line(condition.Message)
+			return OneLine(condition.Message)
 		}
 	}
 	return ""

@@ -160,7 +160,7 @@ func TestMessagesHideSecretsInURLs(t *testing.T) {
 		"many\nlines\n\n  of text":                            "many lines of text",
 		"no secret at a@b?c":                                  "no secret at a@b?c",
 	} {
-		assert.Equal(t, want, line(in))
+		assert.Equal(t, want, OneLine(in))
 	}
-	assert.Less(t, len(line(strings.Repeat("界", 1000))), maxMessage+10)
+	assert.Less(t, len(OneLine(strings.Repeat("界", 1000))), maxMessage+10)
 }

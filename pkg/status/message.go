@@ -22,7 +22,7 @@ func (f *facts) message(printable v1beta1.PrintableStatus) string {
 		return f.provisioningText()
 	case v1beta1.StatusFailedUnschedulable:
 		message, _ := f.unschedulable()
-		return f.podText(orText(line(message), "no node can take it"))
+		return f.podText(orText(OneLine(message), "no node can take it"))
 	case v1beta1.StatusStarting:
 		return f.startingText()
 	case v1beta1.StatusCrashLoopBackOff:
@@ -31,7 +31,7 @@ func (f *facts) message(printable v1beta1.PrintableStatus) string {
 		return f.stoppingText()
 	case v1beta1.StatusPaused:
 		observed := vmiCondition(f.live, kubevirtv1.VirtualMachineInstancePaused)
-		return of("VMI", f.live.Name, orText(line(observed.Message), "paused"))
+		return of("VMI", f.live.Name, orText(OneLine(observed.Message), "paused"))
 	case v1beta1.StatusMigrating:
 		return f.migratingText()
 	case v1beta1.StatusUnknown:
@@ -94,7 +94,7 @@ func (f *facts) synchronizedText() string {
 	if synchronized == nil || synchronized.Status != corev1.ConditionFalse {
 		return ""
 	}
-	return of("VMI", f.live.Name, joined(": ", synchronized.Reason, line(synchronized.Message)))
+	return of("VMI", f.live.Name, joined(": ", synchronized.Reason, OneLine(synchronized.Message)))
 }
 
 func (f *facts) startingText() string {
@@ -123,11 +123,11 @@ func (f *facts) startingText() string {
 func (f *facts) startSoonText() string {
 	for _, condition := range f.VirtualMachine.Status.Conditions {
 		if condition.Type == kubevirtv1.VirtualMachineFailure && condition.Status == corev1.ConditionTrue {
-			return of("VirtualMachine", f.name(), joined(": ", condition.Reason, line(condition.Message)))
+			return of("VirtualMachine", f.name(), joined(": ", condition.Reason, OneLine(condition.Message)))
 		}
 	}
 	if op := f.before.PendingOperation; op != nil && op.Message != "" {
-		return line(op.Message)
+		return OneLine(op.Message)
 	}
 	return of("VirtualMachine", f.name(), "about to start")
 }
@@ -138,7 +138,7 @@ func waitingText(pod *corev1.Pod) string {
 		for _, container := range list {
 			waiting := container.State.Waiting
 			if waiting != nil && waiting.Reason != "" && waiting.Reason != "PodInitializing" {
-				return joined(": ", "container "+container.Name, waiting.Reason, line(waiting.Message))
+				return joined(": ", "container "+container.Name, waiting.Reason, OneLine(waiting.Message))
 			}
 		}
 	}
@@ -175,7 +175,7 @@ func (f *facts) stoppingText() string {
 	deadline := f.stopDeadline()
 	if deadline == nil {
 		if op := f.before.PendingOperation; op != nil && op.Message != "" {
-			return line(op.Message)
+			return OneLine(op.Message)
 		}
 		return of("VMI", f.live.Name, "about to stop")
 	}

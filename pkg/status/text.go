@@ -9,18 +9,18 @@ import (
 // maxMessage is how long a message of somebody else may get, in bytes. Importers put whole stack traces there.
 const maxMessage = 400
 
-// line makes one short line of a message of somebody else, without the secrets that a URL may carry.
-func line(message string) string {
+// OneLine makes one short line of a message of somebody else, without the secrets that a URL may carry.
+func OneLine(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
-	message = redact(message)
+	message = Redact(message)
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
 	}
 	return message
 }
 
-// redact hides the user, the password and the query of every URL: signed URLs carry their secret in the query.
-func redact(message string) string {
+// Redact hides the user, the password and the query of every URL: signed URLs carry their secret in the query.
+func Redact(message string) string {
 	if !strings.Contains(message, "://") {
 		return message
 	}

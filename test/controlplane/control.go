@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,9 @@ import (
 
 // controlDirPrefix begins the name of the folder with the control socket.
 const controlDirPrefix = "virtualserver-control-"
+
+// argumentQuery carries the arguments of a component that is started.
+const argumentQuery = "arg"
 
 // controlServer lets other processes of the same user act on components: tests that
 // share a control plane kill and restart the product through it. It listens on a Unix
@@ -38,15 +42,15 @@ func startControlServer(local *localOperator, failed func(error)) (*controlServe
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	mux := http.NewServeMux()
-	handle := func(verb string, act func(context.Context, string) error) {
+	handle := func(verb string, act func(context.Context, string, []string) error) {
 		mux.HandleFunc("POST /"+verb+"/{component}", func(w http.ResponseWriter, r *http.Request) {
-			if err := act(r.Context(), r.PathValue("component")); err != nil {
+			if err := act(r.Context(), r.PathValue("component"), r.URL.Query()[argumentQuery]); err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 			}
 		})
 	}
-	handle("kill", local.kill)
-	handle("hold", local.hold)
+	handle("kill", func(ctx context.Context, name string, _ []string) error { return local.kill(ctx, name) })
+	handle("hold", func(ctx context.Context, name string, _ []string) error { return local.hold(ctx, name) })
 	handle("release", local.release)
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
@@ -77,19 +81,21 @@ func newRemoteOperator(socket string) *remoteOperator {
 }
 
 func (o *remoteOperator) kill(ctx context.Context, name string) error {
-	return o.post(ctx, "kill", name)
+	return o.post(ctx, "kill", name, nil)
 }
 
 func (o *remoteOperator) hold(ctx context.Context, name string) error {
-	return o.post(ctx, "hold", name)
+	return o.post(ctx, "hold", name, nil)
 }
 
-func (o *remoteOperator) release(ctx context.Context, name string) error {
-	return o.post(ctx, "release", name)
+func (o *remoteOperator) release(ctx context.Context, name string, args []string) error {
+	return o.post(ctx, "release", name, args)
 }
 
-func (o *remoteOperator) post(ctx context.Context, verb, name string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://controlplane/"+verb+"/"+name, nil)
+func (o *remoteOperator) post(ctx context.Context, verb, name string, args []string) error {
+	target := url.URL{Scheme: "http", Host: "controlplane", Path: "/" + verb + "/" + name,
+		RawQuery: url.Values{argumentQuery: args}.Encode()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), nil)
 	if err != nil {
 		return err
 	}

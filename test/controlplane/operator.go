@@ -10,7 +10,7 @@ import (
 type operator interface {
 	kill(ctx context.Context, name string) error
 	hold(ctx context.Context, name string) error
-	release(ctx context.Context, name string) error
+	release(ctx context.Context, name string, args []string) error
 }
 
 // Kill ends a component at once with SIGKILL, as a crash would, and keeps it down until
@@ -26,8 +26,11 @@ func (c *ControlPlane) StopComponent(ctx context.Context, name string) error {
 
 // StartComponent starts a component again that Kill or StopComponent ended, with the same
 // data, and waits until it is ready.
-func (c *ControlPlane) StartComponent(ctx context.Context, name string) error {
-	return c.operator.release(ctx, name)
+//
+// args are added to its arguments, and win over them, until it is started the next time: a product that is to adopt a
+// strange store needs a flag for once.
+func (c *ControlPlane) StartComponent(ctx context.Context, name string, args ...string) error {
+	return c.operator.release(ctx, name, args)
 }
 
 // Restart stops a component in an orderly way, starts it and waits until it is ready.
@@ -35,7 +38,7 @@ func (c *ControlPlane) Restart(ctx context.Context, name string) error {
 	if err := c.operator.hold(ctx, name); err != nil {
 		return err
 	}
-	return c.operator.release(ctx, name)
+	return c.operator.release(ctx, name, nil)
 }
 
 // localOperator acts on the components of this process.
@@ -59,12 +62,12 @@ func (o *localOperator) hold(_ context.Context, name string) error {
 	return err
 }
 
-func (o *localOperator) release(ctx context.Context, name string) error {
+func (o *localOperator) release(ctx context.Context, name string, args []string) error {
 	supervisor, err := o.plane.supervisorOf(name)
 	if err != nil {
 		return err
 	}
-	return supervisor.release(ctx)
+	return supervisor.release(ctx, args)
 }
 
 func (c *ControlPlane) supervisorOf(name string) (*supervisor, error) {

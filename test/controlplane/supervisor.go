@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -29,9 +30,11 @@ type supervisor struct {
 
 	mu sync.Mutex
 	// wanted is false while the component is held or stopped.
-	wanted   bool
-	status   ComponentStatus
-	process  *os.Process
+	wanted  bool
+	status  ComponentStatus
+	process *os.Process
+	// extra arguments were asked for when the component was last released.
+	extra    []string
 	exited   chan struct{}
 	quick    int
 	finished chan struct{}
@@ -130,7 +133,10 @@ func (s *supervisor) launch() (<-chan struct{}, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	command := exec.Command(s.host.binDir+"/"+s.program, s.args...)
+	s.mu.Lock()
+	args := slices.Concat(s.args, s.extra)
+	s.mu.Unlock()
+	command := exec.Command(s.host.binDir+"/"+s.program, args...)
 	command.Dir = s.host.paths.root
 	command.Stdout, command.Stderr = log, log
 	command.Env = append([]string{
@@ -246,10 +252,10 @@ func (s *supervisor) hold(signal syscall.Signal) {
 }
 
 // release lets a held component run again.
-func (s *supervisor) release(ctx context.Context) error {
+func (s *supervisor) release(ctx context.Context, args []string) error {
 	s.clearLease(ctx)
 	s.mu.Lock()
-	s.wanted, s.quick = true, 0
+	s.wanted, s.quick, s.extra = true, 0, args
 	s.status.Phase = phaseStarting
 	s.mu.Unlock()
 	select {

@@ -75,6 +75,19 @@ func In(t *testing.T, plane *controlplane.ControlPlane) *Environment {
 	return e
 }
 
+// DirectConfig connects an administrator to the product itself. kube-apiserver's aggregator takes up to half a minute to
+// notice that a product which was down has come back.
+func (e *Environment) DirectConfig() *rest.Config {
+	config := rest.CopyConfig(e.Config)
+	config.Host = e.Plane.ProductURL()
+	config.TLSClientConfig.CAFile, config.TLSClientConfig.CAData = "", e.Plane.ProductCA()
+	config.TLSClientConfig.ServerName = ProductServerName
+	return config
+}
+
+// ProductServerName is the name in the product's serving certificate.
+const ProductServerName = "virtualserver-apiserver.virtualserver-system.svc"
+
 // CreateNamespace creates a namespace that is deleted when the test ends, and waits for its default ServiceAccount.
 func (e *Environment) CreateNamespace(prefix string) string {
 	e.T.Helper()

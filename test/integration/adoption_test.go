@@ -5,7 +5,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/test/framework"
@@ -101,28 +103,99 @@ func TestThingsDeletedByHandAreHealed(t *testing.T) {
 	})
 }
 
-func TestSteadyStateWritesNothing(t *testing.T) {
+// An instance that somebody deletes is no failure: the run strategy says what follows.
+func TestInstanceDeletedByHand(t *testing.T) {
+	t.Parallel()
+	for strategy, want := range map[v1beta1.RunStrategy]v1beta1.PrintableStatus{
+		v1beta1.RunStrategyAlways: v1beta1.StatusRunning,
+		v1beta1.RunStrategyManual: v1beta1.StatusStopped,
+	} {
+		t.Run(string(strategy), func(t *testing.T) {
+			t.Parallel()
+			e := framework.New(t)
+			e.Create(framework.Minimal("machine", framework.WithStrategy(strategy)))
+			if strategy == v1beta1.RunStrategyManual {
+				e.WaitStatus("machine", v1beta1.StatusStopped)
+				e.MustOperate("machine", "start")
+			}
+			vs := e.WaitSettled("machine", v1beta1.StatusRunning)
+			e.Delete("virtualmachineinstances", vs.Status.VM.Name)
+			vs = e.Wait("machine", "ends up "+string(want), func(now *v1beta1.VirtualServer) string {
+				if now.Status.PrintableStatus != want || now.Status.VM.InstanceUID == vs.Status.VM.InstanceUID {
+					return "not yet"
+				}
+				return ""
+			})
+			assert.Equal(t, strategy, vs.Status.RunStrategy)
+			assert.Nil(t, vs.Status.LastFailure)
+		})
+	}
+}
+
+// docs/status.md says what becomes of a root disk that somebody deletes.
+func TestRootDiskDeletedByHand(t *testing.T) {
+	t.Parallel()
+	for _, resource := range []string{"datavolumes", "persistentvolumeclaims"} {
+		t.Run(resource, func(t *testing.T) {
+			t.Parallel()
+			e := framework.New(t)
+			e.Create(framework.Minimal("machine"))
+			vs := e.WaitSettled("machine", v1beta1.StatusRunning)
+			machine := vs.Status.VM.Name
+			claim := claimUID(e, machine)
+			require.NotEmpty(t, claim)
+
+			e.MustKubectl("delete", resource, machine, "--wait=false")
+			waits := e.WaitCondition("machine", v1beta1.ConditionReconciled, metav1.ConditionFalse)
+			assert.Equal(t, "DiskDeleted", findCondition(waits, v1beta1.ConditionReconciled).Reason)
+			assert.Equal(t, v1beta1.StatusRunning, waits.Status.PrintableStatus, "a running machine keeps its disk")
+			assert.Equal(t, vs.Status.VM.InstanceUID, waits.Status.VM.InstanceUID)
+
+			e.MustOperate("machine", "stop")
+			e.Eventually("another disk is imported", func() error {
+				if now := claimUID(e, machine); now == "" || now == claim {
+					return errMissing("another claim")
+				}
+				return nil
+			})
+			e.WaitCondition("machine", v1beta1.ConditionDataImported, metav1.ConditionTrue)
+			e.WaitCondition("machine", v1beta1.ConditionReconciled, metav1.ConditionTrue)
+			e.WaitSettled("machine", v1beta1.StatusStopped)
+			e.MustOperate("machine", "start")
+			e.WaitSettled("machine", v1beta1.StatusRunning)
+		})
+	}
+}
+
+// A claim without a DataVolume is a disk that was imported before, and is kept as it is.
+func TestClaimWhoseDataVolumeIsGone(t *testing.T) {
 	t.Parallel()
 	e := framework.New(t)
 	e.Create(framework.Minimal("machine"))
-	vs := e.WaitSettled("machine", v1beta1.StatusRunning)
-	before := e.Machine(vs.Status.VM.Name)
-	// A write by somebody else makes the controller look again; it must not write in turn.
-	e.MustKubectl("label", "virtualserver", "machine", "poke=1")
-	e.MustKubectl("label", "vm", vs.Status.VM.Name, "poke=1")
-	poked := e.Get("machine")
-	e.Within(framework.DefaultTimeout, "the controller has seen a later change", func() error {
-		_, err := e.Client().Patch(e.Context, "machine", "application/merge-patch+json",
-			[]byte(`{"spec":{"network":{"tcp":[8081]}}}`), metav1.PatchOptions{})
-		if err != nil {
-			return err
+	machine := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.Name
+	claim := claimUID(e, machine)
+	e.MustKubectl("delete", "datavolume", machine, "--cascade=orphan")
+	e.MustOperate("machine", "restart")
+	e.Wait("machine", "runs again", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.PrintableStatus != v1beta1.StatusRunning || vs.Status.PendingOperation != nil {
+			return "not yet"
 		}
-		if e.Get("machine").Status.ObservedGeneration <= poked.Status.ObservedGeneration {
-			return errMissing("the new generation")
-		}
-		return nil
+		return ""
 	})
-	after := e.Machine(vs.Status.VM.Name)
-	assert.Equal(t, "1", after.Labels["poke"])
-	assert.Equal(t, before.UID, after.UID)
+	assert.Equal(t, claim, claimUID(e, machine), "the disk is the same")
+	assert.Nil(t, e.DataVolume(machine))
+	assert.Equal(t, metav1.ConditionTrue, findCondition(e.Get("machine"), v1beta1.ConditionDataImported).Status)
+	e.MustKubectl("delete", "virtualserver", "machine", "--timeout=90s")
+	nothingLeft(e)
+}
+
+// claimUID is the UID of the claim of a machine, or empty if there is none or it is being deleted.
+func claimUID(e *framework.Environment, machine string) types.UID {
+	e.T.Helper()
+	claim, err := e.Kube.CoreV1().PersistentVolumeClaims(e.Namespace).Get(e.Context, machine, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && claim.DeletionTimestamp != nil {
+		return ""
+	}
+	require.NoError(e.T, err)
+	return claim.UID
 }

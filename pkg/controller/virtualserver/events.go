@@ -14,6 +14,7 @@ import (
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/generated/clientset/versioned/scheme"
 	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/status"
 )
 
 // Types of events.
@@ -22,7 +23,8 @@ const (
 	eventWarning = corev1.EventTypeWarning
 )
 
-// event tells a person what happened to a VirtualServer. It never holds user data of cloud-init.
+// event tells a person what happened to a VirtualServer. It never holds user data of cloud-init, and no secret of a URL
+// leaves flushEvents.
 type event struct {
 	kind, reason, message string
 }
@@ -45,7 +47,7 @@ func (p *pass) emit(kind, reason, message string) {
 // flushEvents sends the events of the pass.
 func (p *pass) flushEvents() {
 	for _, e := range p.events {
-		p.recorder.Event(p.before, e.kind, e.reason, e.message)
+		p.recorder.Event(p.before, e.kind, e.reason, status.Redact(e.message))
 	}
 	p.events = nil
 }

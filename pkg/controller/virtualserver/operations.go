@@ -10,6 +10,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/status"
 )
 
 // maxOperations is the number of operations that ended which status keeps.
@@ -147,9 +148,9 @@ func refused(err error) bool {
 func plain(err error) string {
 	message := err.Error()
 	if _, reason, found := strings.Cut(message, `": `); found {
-		return reason
+		message = reason
 	}
-	return message
+	return status.OneLine(message)
 }
 
 // cancelStrayStart takes back a start that KubeVirt left in its queue while the machine was halted.

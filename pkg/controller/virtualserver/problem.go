@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tensorstack.dev/virtualserver/pkg/status"
 )
 
 // Reasons of the condition Reconciled.
@@ -51,9 +53,9 @@ func problemOf(err error) *problem {
 		return known
 	}
 	err = first(err)
-	message := err.Error() + advice(err)
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
+	message := withAdvice(err)
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
 		return &problem{reason: reasonFailed, message: message}
 	}
 	switch {
@@ -91,11 +93,11 @@ func first(err error) error {
 
 // isKindMissing tells a kind that the server does not know from an object that does not exist.
 func isKindMissing(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+	var answer apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &answer) {
 		return false
 	}
-	details := status.Status().Details
+	details := answer.Status().Details
 	return details == nil || details.Name == "" || hasCause(details, metav1.CauseTypeUnexpectedServerResponse)
 }
 
@@ -134,16 +136,18 @@ var hints = []struct{ piece, hint string }{
 	{"could not find the requested resource", "KubeVirt or CDI is not installed in this cluster."},
 }
 
-// advice returns what the user can do about an error, as a sentence that follows the error, or nothing.
-func advice(err error) string {
-	message := err.Error()
+// withAdvice returns the words of an error on one line, without the secrets of the URLs in them, and after them what the
+// user can do about it.
+func withAdvice(err error) string {
+	message := status.OneLine(err.Error())
 	for _, h := range hints {
-		if strings.Contains(message, h.piece) {
-			if strings.HasSuffix(message, ".") {
-				return " " + h.hint
-			}
-			return ". " + h.hint
+		if !strings.Contains(err.Error(), h.piece) {
+			continue
 		}
+		if !strings.HasSuffix(message, ".") {
+			message += "."
+		}
+		return message + " " + h.hint
 	}
-	return ""
+	return message
 }

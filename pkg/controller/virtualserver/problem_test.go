@@ -3,13 +3,18 @@ package virtualserver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 func terminating() error {
@@ -39,6 +44,7 @@ func TestProblemOf(t *testing.T) {
 			reasonMissing, "not installed"},
 		{"a webhook is down", apierrors.NewInternalError(errors.New(`failed calling webhook "x"`)), reasonUnavailable, "It is tried again."},
 		{"something else", errors.New("odd"), reasonFailed, "odd"},
+		{"a long story", denied("spec.domain.cpu: " + strings.Repeat("word ", 200)), reasonRefused, "... Look at spec.resources.cpu."},
 		{"the first of several", errors.Join(nil, fmt.Errorf("create A: %w", denied("dnsPolicy is wrong")), errors.New("later")), reasonRefused, "spec.network.dnsPolicy"},
 		{"one of our own", fmt.Errorf("wrapped: %w", &problem{reason: "NameTaken", message: "rename it"}), "NameTaken", "rename it"},
 	} {
@@ -49,6 +55,22 @@ func TestProblemOf(t *testing.T) {
 			assert.NotContains(t, result.message, "later")
 		})
 	}
+}
+
+// A URL in spec may carry credentials, and KubeVirt and CDI put it into their refusals.
+func TestSecretsOfURLsStayOut(t *testing.T) {
+	const told = "https://user:hunter2@images/a.img?X-Signature=hunter2"
+	b := newBench(t, testServer())
+	b.kubevirt.fail = func(string) error { return apierrors.NewBadRequest("no import from " + told) }
+	_, events, err := b.pass("web")
+	require.Error(t, err)
+	vs := b.server("web")
+	condition := meta.FindStatusCondition(vs.Status.Conditions, v1beta1.ConditionReconciled)
+	require.NotNil(t, condition)
+	assert.Contains(t, condition.Message, "https://***@images/a.img?***")
+	assert.NotContains(t, vs.Status.Message+condition.Message+strings.Join(events, " "), "hunter2")
+	assert.Contains(t, strings.Join(events, " "), "ReconcileFailed")
+	assert.NotContains(t, plain(apierrors.NewConflict(kubevirtv1.Resource("virtualmachines"), "x", errors.New(told))), "hunter2")
 }
 
 func TestEndOfTheNamespaceIsNotTriedAgain(t *testing.T) {

@@ -50,11 +50,14 @@ func decideDisk(live, desired *cdiv1.DataVolume, claim *corev1.PersistentVolumeC
 			return diskWait
 		case !imported(live, claim) && (translate.SourceChanged(live, desired) || sizeOf(live).Cmp(*sizeOf(desired)) != 0):
 			return diskAgain
+		case claimGoing:
+			// CDI makes a claim that somebody deleted anew, and fills it again.
+			return diskWait
 		case !imported(live, claim):
 			return diskKeep
 		}
 	}
-	if claim != nil && !claimGoing && requestOf(claim).Cmp(*sizeOf(desired)) < 0 {
+	if claim != nil && requestOf(claim).Cmp(*sizeOf(desired)) < 0 {
 		return diskGrow
 	}
 	return diskKeep
@@ -138,7 +141,7 @@ func (p *pass) checkClaimTaken(ctx context.Context, err error) error {
 // waitForDisk says what a new disk waits for. The end of the old one starts the next pass.
 func (p *pass) waitForDisk() error {
 	what := "PersistentVolumeClaim " + p.name()
-	if p.volume != nil {
+	if p.volume != nil && p.volume.DeletionTimestamp != nil {
 		what = "DataVolume " + p.name()
 	}
 	p.report(&problem{reason: "DiskDeleted", message: what +

@@ -60,6 +60,8 @@ func TestDecideDisk(t *testing.T) {
 		{"the volume has grown already", dataVolume("http://a", "1Gi", cdiv1.Succeeded), claimOf("4Gi"), diskKeep},
 		{"somebody made the volume larger", dataVolume("http://a", "4Gi", cdiv1.Succeeded), claimOf("8Gi"), diskKeep},
 		{"the volume is being deleted", goingVolume(dataVolume("http://a", "4Gi", cdiv1.Succeeded)), claimOf("4Gi"), diskWait},
+		{"somebody deleted the claim", dataVolume("http://a", "4Gi", cdiv1.Succeeded), goingClaim(claimOf("4Gi")), diskWait},
+		{"the source was edited while the claim goes", dataVolume("http://b", "4Gi", cdiv1.ImportInProgress), goingClaim(claimOf("4Gi")), diskAgain},
 		{"the claim of a deleted volume is in use", nil, goingClaim(claimOf("4Gi")), diskWait},
 		{"a claim without a volume may hold data", nil, claimOf("4Gi"), diskKeep},
 		{"a claim without a volume grows too", nil, claimOf("1Gi"), diskGrow},

@@ -82,11 +82,12 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 		LastTransitionTime: metav1.NewTime(now),
 	}
 	if problem != nil {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problem.reason, problem.message
+		condition.Status, condition.Reason = metav1.ConditionFalse, problem.reason
+		condition.Message = status.Redact(problem.message)
 		switch derived.PrintableStatus {
 		case v1beta1.StatusRunning, v1beta1.StatusPaused, v1beta1.StatusMigrating, v1beta1.StatusUnknown:
 		default:
-			derived.Message = problem.message
+			derived.Message = condition.Message
 		}
 	}
 	meta.SetStatusCondition(&derived.Conditions, condition)

@@ -182,7 +182,12 @@ func checkMachine(strategy tensorstack.RunStrategy, pending *tensorstack.Operati
 			return conflictf("stop is not possible: the machine is shutting down already; stop with force to end it at once")
 		}
 	case tensorstack.OperationRestart:
+		// A guest that ignores a graceful restart can be made to hurry.
+		hurry := pending != nil && pending.Type == tensorstack.OperationRestart &&
+			pending.InstanceUID == machine.InstanceUID && moreUrgent(request, pending)
 		switch {
+		case hurry:
+			return nil
 		case machine.Stopping:
 			return conflictf("restart is not possible: the machine is shutting down; wait for it to end")
 		case !machine.exists():

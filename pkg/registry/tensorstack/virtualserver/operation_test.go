@@ -140,6 +140,7 @@ func TestPairs(t *testing.T) {
 		{"restart while a restart of the same run is under way", always, pendingOperation(restart, nil), stopping, Request{Type: restart}, merged},
 		{"restart while a restart is between two runs", always, pendingOperation(restart, nil), none, Request{Type: restart}, merged},
 		{"forced restart while a graceful one is pending", always, pendingOperation(restart, nil), running, Request{Type: restart, GracePeriodSeconds: seconds(0)}, supersedes},
+		{"forced restart while a graceful one is under way", always, pendingOperation(restart, nil), stopping, Request{Type: restart, GracePeriodSeconds: seconds(0)}, supersedes},
 		{"restart of the next run while the restart of the last is not cleared", always, pendingOperation(restart, nil), Machine{InstanceUID: "run-2"}, Request{Type: restart}, supersedes},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -44,24 +44,33 @@ func newStatusCommand(flags *startFlags) *cobra.Command {
 // newComponentCommands act on one component of a running control plane.
 func newComponentCommands(flags *startFlags) []*cobra.Command {
 	type action struct {
-		name, short string
-		act         func(*controlplane.ControlPlane, *cobra.Command, string) error
+		use, short string
+		args       cobra.PositionalArgs
+		act        func(*controlplane.ControlPlane, *cobra.Command, []string) error
 	}
 	actions := []action{
-		{"kill", "End a component with SIGKILL and keep it down", func(plane *controlplane.ControlPlane, command *cobra.Command, name string) error {
-			return plane.Kill(command.Context(), name)
-		}},
-		{"start", "Start a killed component again and wait until it is ready", func(plane *controlplane.ControlPlane, command *cobra.Command, name string) error {
-			return plane.StartComponent(command.Context(), name)
-		}},
-		{"restart", "Stop a component in an orderly way and start it again", func(plane *controlplane.ControlPlane, command *cobra.Command, name string) error {
-			return plane.Restart(command.Context(), name)
-		}},
+		{"kill COMPONENT", "End a component with SIGKILL and keep it down", cobra.ExactArgs(1),
+			func(plane *controlplane.ControlPlane, command *cobra.Command, args []string) error {
+				return plane.Kill(command.Context(), args[0])
+			}},
+		{"stop COMPONENT", "Stop a component in an orderly way and keep it down", cobra.ExactArgs(1),
+			func(plane *controlplane.ControlPlane, command *cobra.Command, args []string) error {
+				return plane.StopComponent(command.Context(), args[0])
+			}},
+		{"start COMPONENT [-- ARGUMENT...]", "Start a component again, with further arguments for once, and wait until it is ready",
+			cobra.MinimumNArgs(1),
+			func(plane *controlplane.ControlPlane, command *cobra.Command, args []string) error {
+				return plane.StartComponent(command.Context(), args[0], args[1:]...)
+			}},
+		{"restart COMPONENT", "Stop a component in an orderly way and start it again", cobra.ExactArgs(1),
+			func(plane *controlplane.ControlPlane, command *cobra.Command, args []string) error {
+				return plane.Restart(command.Context(), args[0])
+			}},
 	}
 	var commands []*cobra.Command
 	for _, action := range actions {
 		commands = append(commands, &cobra.Command{
-			Use: action.name + " COMPONENT", Short: action.short, Args: cobra.ExactArgs(1),
+			Use: action.use, Short: action.short, Args: action.args,
 			RunE: func(command *cobra.Command, args []string) error {
 				if err := flags.complete(); err != nil {
 					return err
@@ -70,7 +79,7 @@ func newComponentCommands(flags *startFlags) []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				return action.act(plane, command, args[0])
+				return action.act(plane, command, args)
 			},
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -75,6 +76,32 @@ func (o *operator) operate(ctx context.Context, c call) (runtime.Object, error) 
 	if user, ok := genericapirequest.UserFrom(ctx); ok {
 		c.request.User = user.GetName()
 	}
+	vs, err := o.write(ctx, c, dryRun)
+	for range maxMovedOn {
+		if !errors.Is(err, errMovedOn) {
+			break
+		}
+		vs, err = o.write(ctx, c, dryRun)
+	}
+	if errors.Is(err, errMovedOn) {
+		return nil, conflict(c.name, "the machine changes too fast; try again")
+	}
+	if err != nil {
+		return nil, err
+	}
+	klog.FromContext(ctx).V(2).Info("Operation accepted", "virtualServer", klog.KObj(vs), "operation", c.request.Type,
+		"user", c.request.User, "runStrategy", vs.Status.RunStrategy, "dryRun", len(dryRun) > 0)
+	return vs, nil
+}
+
+// errMovedOn says that an operation was carried out between the look at the machine and the write.
+var errMovedOn = errors.New("the machine has moved on")
+
+// maxMovedOn is how often the machine is looked at again after errMovedOn.
+const maxMovedOn = 5
+
+// write looks at the machine and writes the operation.
+func (o *operator) write(ctx context.Context, c call, dryRun []string) (*tensorstack.VirtualServer, error) {
 	obj, err := o.store.Get(ctx, c.name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
@@ -92,14 +119,13 @@ func (o *operator) operate(ctx context.Context, c call) (runtime.Object, error) 
 	if err != nil {
 		return nil, err
 	}
-	vs := updated.(*tensorstack.VirtualServer)
-	klog.FromContext(ctx).V(2).Info("Operation accepted", "virtualServer", klog.KObj(vs), "operation", c.request.Type,
-		"user", c.request.User, "runStrategy", vs.Status.RunStrategy, "dryRun", len(dryRun) > 0)
-	return updated, nil
+	return updated.(*tensorstack.VirtualServer), nil
 }
 
 // accept writes the operation into vs, the object as it is in etcd now. The state of the machine was read for the object
-// as it was a moment ago; if that has another machine now, the state means nothing.
+// as it was a moment ago; if that has another machine now, the state means nothing. If another operation ended or another
+// instance was seen meanwhile, the state may be that of an instance which is gone: a restart of it would be accepted and
+// never carried out.
 func (o *operator) accept(read, vs *tensorstack.VirtualServer, machine virtualserver.Machine, request virtualserver.Request) (
 	runtime.Object, error) {
 	if vs.UID != read.UID || vs.Status.VM.Name != read.Status.VM.Name {
@@ -108,12 +134,27 @@ func (o *operator) accept(read, vs *tensorstack.VirtualServer, machine virtualse
 	if vs.DeletionTimestamp != nil {
 		return nil, conflict(vs.Name, "the VirtualServer is being deleted")
 	}
+	if movedOn(&read.Status, &vs.Status) {
+		return nil, errMovedOn
+	}
 	err := virtualserver.Accept(&vs.Status, machine, request, o.clock.Now())
 	var refused *virtualserver.ConflictError
 	if errors.As(err, &refused) {
 		return nil, conflict(vs.Name, refused.Message)
 	}
 	return vs, err
+}
+
+// movedOn says whether an operation was accepted or ended, or another instance was seen, since before.
+func movedOn(before, now *tensorstack.VirtualServerStatus) bool {
+	return pendingID(before) != pendingID(now) || before.VM.InstanceUID != now.VM.InstanceUID
+}
+
+func pendingID(status *tensorstack.VirtualServerStatus) types.UID {
+	if status.PendingOperation == nil {
+		return ""
+	}
+	return status.PendingOperation.ID
 }
 
 // machine reads the state of the machine. Before the virtual machine has a name there is none.

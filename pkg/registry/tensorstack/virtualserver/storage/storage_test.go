@@ -39,13 +39,20 @@ type fakeMachines struct {
 	machine virtualserver.Machine
 	err     error
 	asked   []string
+	// meanwhile is called once, after the answer is known and before it is given.
+	meanwhile func()
 }
 
 func (f *fakeMachines) Machine(_ context.Context, namespace, name string) (virtualserver.Machine, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, namespace+"/"+name)
-	return f.machine, f.err
+	machine, err := f.machine, f.err
+	if meanwhile := f.meanwhile; meanwhile != nil {
+		f.meanwhile = nil
+		meanwhile()
+	}
+	return machine, err
 }
 
 type fixture struct {
@@ -137,6 +144,24 @@ func TestOperationIsWrittenOnceAndAnswered(t *testing.T) {
 	assert.Equal(t, tensorstack.RunStrategyAlways, stored.Spec.RunStrategy, "the spec is the user's")
 	assert.EqualValues(t, 1, stored.Generation)
 	assert.Equal(t, []string{"ns/managed-virtualserver-00000"}, f.machines.asked)
+}
+
+// A restart that was accepted for an instance which is gone would count as done at once.
+func TestMachineThatMovesOnIsLookedAtAgain(t *testing.T) {
+	f := newFixture(t)
+	f.named(t, f.create(t, "vs", v1beta1.RunStrategyAlways))
+	f.machines.machine = virtualserver.Machine{InstanceUID: "run-1"}
+	f.machines.meanwhile = func() {
+		f.machines.machine = virtualserver.Machine{InstanceUID: "run-2"}
+		vs := f.get(t, "vs").DeepCopy()
+		vs.Status.VM.InstanceUID = "run-2"
+		_, _, err := f.Status.Update(f.ctx, "vs", rest.DefaultUpdatedObjectInfo(vs), nil, nil, false, &metav1.UpdateOptions{})
+		require.NoError(t, err)
+	}
+	_, err := f.Restart.Create(f.ctx, "vs", &tensorstack.RestartOptions{}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, types.UID("run-2"), f.get(t, "vs").Status.PendingOperation.InstanceUID)
+	assert.Len(t, f.machines.asked, 2)
 }
 
 func TestOperationsThatAreRefused(t *testing.T) {
