@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,35 @@ func assertNetwork(t *testing.T, e *framework.Environment, instance *kubevirtv1.
 	for key, value := range service.Spec.Selector {
 		assert.Equal(t, value, instance.Labels[key], "the Service selects the machine's pod")
 	}
+}
+
+// Ports are the Service's, so that a change of them needs no restart and does not touch the machine.
+func TestPortsChangeAtOnce(t *testing.T) {
+	t.Parallel()
+	e := framework.New(t)
+	e.Create(framework.Minimal("machine", func(vs *v1beta1.VirtualServer) { vs.Spec.Network.TCP = []int32{22} }))
+	before := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM
+	e.MustKubectl("patch", "virtualserver", "machine", "--type=merge", "-p", `{"spec":{"network":{"tcp":[443],"udp":[443]}}}`)
+	e.Eventually("the Service has the new ports", func() error {
+		service, err := e.Kube.CoreV1().Services(e.Namespace).Get(e.Context, before.Name, metav1.GetOptions{})
+		if err == nil && (len(service.Spec.Ports) != 2 || service.Spec.Ports[0].Port != 443 || service.Spec.Ports[1].Protocol != corev1.ProtocolUDP) {
+			return fmt.Errorf("ports are %v", service.Spec.Ports)
+		}
+		return err
+	})
+	vs := e.WaitCondition("machine", v1beta1.ConditionRestartRequired, metav1.ConditionFalse)
+	assert.Equal(t, before.InstanceUID, vs.Status.VM.InstanceUID)
+	e.MustKubectl("patch", "virtualserver", "machine", "--type=merge", "-p", `{"spec":{"network":{"tcp":[],"udp":null}}}`)
+	e.Eventually("without ports there is no Service", func() error {
+		_, err := e.Kube.CoreV1().Services(e.Namespace).Get(e.Context, before.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			return errMissing("the end of the Service")
+		}
+		return err
+	})
 }
 
 // Every kind of volume that can be shared with the guest, and more user data than KubeVirt takes inline.
