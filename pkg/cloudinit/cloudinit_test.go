@@ -36,7 +36,7 @@ func TestLint(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Lint(test.data)
+			got := Parse(test.data).Lint()
 			require.Len(t, got, len(test.want), got)
 			for i, part := range test.want {
 				assert.Contains(t, got[i], part)
@@ -58,7 +58,7 @@ func TestHoldsPassword(t *testing.T) {
 		"#cloud-config\nusers: [default, {name: a, groups: b}]": false,
 		"#cloud-config\nusers: {a: [\n":                         false,
 	} {
-		assert.Equal(t, want, HoldsPassword(data), data)
+		assert.Equal(t, want, Parse(data).HoldsPassword(), data)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestMountedFilesystems(t *testing.T) {
 		"#!/bin/sh\nmount -t virtiofs fs /mnt && mount -t virtiofs fs /other\n":                                        {"fs"},
 		"#cloud-config\nbootcmd: [mount -t ext4 virtiofs /x]\n":                                                        nil,
 	} {
-		assert.Equal(t, want, MountedFilesystems(data), data)
+		assert.Equal(t, want, Parse(data).MountedFilesystems(), data)
 	}
 }
 
@@ -82,10 +82,10 @@ func FuzzLint(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data string) {
-		for _, warning := range Lint(data) {
+		for _, warning := range Parse(data).Lint() {
 			assert.NotContains(t, warning, "\n")
 		}
-		HoldsPassword(data)
-		MountedFilesystems(data)
+		Parse(data).HoldsPassword()
+		Parse(data).MountedFilesystems()
 	})
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // HoldsPassword says whether user data in YAML sets a password.
-func HoldsPassword(userData string) bool {
-	config := read(userData)
+func (u UserData) HoldsPassword() bool {
+	config := u.modules()
 	if config["password"] != nil || config["chpasswd"] != nil && holdsPasswordList(config["chpasswd"]) {
 		return true
 	}
@@ -33,15 +33,12 @@ var virtiofsMount = regexp.MustCompile(`\bmount\b[^\n;&|]*?\s-t\s+virtiofs\s+(?:
 
 // MountedFilesystems returns the tags of the virtiofs filesystems that user data mounts by the command mount or by the
 // module mounts, sorted.
-func MountedFilesystems(userData string) []string {
-	if len(userData) > MaxLintBytes {
-		return nil
-	}
+func (u UserData) MountedFilesystems() []string {
 	var tags []string
-	for _, match := range virtiofsMount.FindAllStringSubmatch(userData, -1) {
+	for _, match := range virtiofsMount.FindAllStringSubmatch(u.text, -1) {
 		tags = append(tags, match[1])
 	}
-	mounts, _ := read(userData)["mounts"].([]any)
+	mounts, _ := u.modules()["mounts"].([]any)
 	for _, entry := range mounts {
 		fields, _ := entry.([]any)
 		if len(fields) < 3 || fields[2] != "virtiofs" {
@@ -55,14 +52,10 @@ func MountedFilesystems(userData string) []string {
 	return slices.Compact(tags)
 }
 
-// read returns the modules of user data in YAML, or none if it is something else.
-func read(userData string) map[string]any {
-	if len(userData) > MaxLintBytes || !strings.HasPrefix(strings.TrimSpace(userData), configHeader) {
+// modules returns the modules of user data in YAML, or none if it is something else.
+func (u UserData) modules() map[string]any {
+	if u.err != nil || !strings.HasPrefix(u.text, configHeader) {
 		return nil
 	}
-	config, err := parse(userData)
-	if err != nil {
-		return nil
-	}
-	return config
+	return u.config
 }

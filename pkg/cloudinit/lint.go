@@ -3,6 +3,7 @@ package cloudinit
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// MaxLintBytes is how much user data Lint reads. Longer data is rarely written by hand, and an API request should not
+// MaxLintBytes is how much user data Parse reads. Longer data is rarely written by hand, and an API request should not
 // wait for a parser.
 const MaxLintBytes = 256 << 10
 
@@ -28,20 +29,44 @@ var otherHeaders = []string{
 	jinjaHeader, "content-type:", "mime-version:",
 }
 
+// UserData is user data that was read once, for as many questions as there are.
+type UserData struct {
+	// text has no blank lines at its beginning. It is empty if the data is longer than MaxLintBytes.
+	text string
+	// config and err are what parse made of text.
+	config map[string]any
+	err    error
+}
+
+// Parse reads user data of any kind. Data longer than MaxLintBytes is taken for empty.
+func Parse(userData string) UserData {
+	text := strings.TrimLeft(userData, " \t\r\n")
+	if text == "" || len(userData) > MaxLintBytes {
+		return UserData{}
+	}
+	u := UserData{text: text}
+	if !isOther(text) {
+		u.config, u.err = parse(text)
+	}
+	return u
+}
+
+// isOther says that the first line announces something else than YAML.
+func isOther(text string) bool {
+	lower := beginning(text)
+	return slices.ContainsFunc(otherHeaders, func(header string) bool { return strings.HasPrefix(lower, header) })
+}
+
+// beginning returns enough of a text to tell its header, in lower case.
+func beginning(text string) string { return strings.ToLower(text[:min(len(text), 64)]) }
+
 // Lint returns what is probably wrong with user data, in one line each. It never returns a value from the data, which may
 // be secret, only names of modules and positions.
-func Lint(userData string) []string {
-	if strings.TrimSpace(userData) == "" || len(userData) > MaxLintBytes {
+func (u UserData) Lint() []string {
+	if u.text == "" || isOther(u.text) {
 		return nil
 	}
-	text := strings.TrimLeft(userData, " \t\r\n")
-	lower := strings.ToLower(text[:min(len(text), 64)])
-	for _, header := range otherHeaders {
-		if strings.HasPrefix(lower, header) {
-			return nil
-		}
-	}
-	config, err := parse(text)
+	lower, config, err := beginning(u.text), u.config, u.err
 	if !strings.HasPrefix(lower, configHeader) {
 		if err == nil && len(config) > 0 && len(unknownModules(config)) == 0 {
 			return []string{"its first line must be " + configHeader + ", or the guest ignores all of it"}
@@ -67,7 +92,7 @@ func parse(text string) (map[string]any, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(encoded), []byte("{")) {
 		return nil, fmt.Errorf("the top level must be modules with a colon, such as runcmd:")
 	}
-	if err := yaml.Unmarshal(encoded, &config); err != nil {
+	if err := json.Unmarshal(encoded, &config); err != nil {
 		return nil, fmt.Errorf("%s", oneLine(err.Error()))
 	}
 	return config, nil

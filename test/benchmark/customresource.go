@@ -117,6 +117,10 @@ func expand(definitions map[string]spec.Schema, node map[string]any) (map[string
 	} {
 		delete(node, key)
 	}
+	// The generator gives every required field the zero value of its type as a default, which an enumeration may not have.
+	if node["enum"] != nil && node["default"] == "" {
+		delete(node, "default")
+	}
 	var err error
 	if properties, ok := node["properties"].(map[string]any); ok {
 		for name, property := range properties {

@@ -43,12 +43,12 @@ func cloudInitWarnings(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 	if spec.CloudInit == "" {
 		return nil
 	}
-	child := path.Child("cloudInit")
+	child, userData := path.Child("cloudInit"), cloudinit.Parse(spec.CloudInit)
 	var warnings []string
-	for _, problem := range cloudinit.Lint(spec.CloudInit) {
+	for _, problem := range userData.Lint() {
 		warnings = append(warnings, fmt.Sprintf("%s: %s", child, problem))
 	}
-	if cloudinit.HoldsPassword(spec.CloudInit) {
+	if userData.HoldsPassword() {
 		warnings = append(warnings, fmt.Sprintf("%s: sets a password, which everyone who can read this VirtualServer can read: "+
 			"put it into a Secret and name that in %s", child, path.Child("cloudInitSecretRef")))
 	}
@@ -56,7 +56,7 @@ func cloudInitWarnings(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 	for i := range spec.Storage.Filesystems {
 		names.Insert(spec.Storage.Filesystems[i].Name)
 	}
-	for _, tag := range cloudinit.MountedFilesystems(spec.CloudInit) {
+	for _, tag := range userData.MountedFilesystems() {
 		if !names.Has(tag) {
 			warnings = append(warnings, fmt.Sprintf("%s: mounts the virtiofs filesystem %q, which is not in %s", child, tag,
 				path.Child("storage", "filesystems")))
