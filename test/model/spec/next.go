@@ -1,0 +1,245 @@
+package spec
+
+// Do returns the states that an action can lead to, given its answer. What a refused action leads to is the same state.
+func (s State) Do(a Action, verdict Verdict) []State {
+	if verdict != Accepted {
+		return []State{s}
+	}
+	switch a.Kind {
+	case Start, Stop, Restart:
+		return s.accept(a)
+	case Edit:
+		return s.edit(a.Strategy)
+	case MachineEdit:
+		return s.machineEdit(a.Strategy)
+	case Shutdown, Crash:
+		return s.end(a.Kind == Crash)
+	case Pause:
+		s.Machine = Paused
+	case Unpause:
+		s.Machine = Live
+	case MachineStart:
+		if s.Strategy == Halted {
+			s.Strategy = Always
+		} else {
+			s.Queued = true
+		}
+	case MachineStop:
+		if s.Strategy == Always {
+			s.Strategy = Halted
+		} else {
+			s.Machine = Stopping
+		}
+	case MachineRestart:
+		s.Queued = true
+		if s.Machine != Ended {
+			s.Machine = Stopping
+		}
+	case DeleteInstance:
+		s.Machine = stopped(s.Machine)
+	case DeleteMachine:
+		// It is made again as if its VirtualServer had just been created.
+		s.Machine, s.Queued = stopped(s.Machine), s.Strategy == RerunOnFailure
+	}
+	return []State{s}
+}
+
+func stopped(phase Phase) Phase {
+	if phase.gone() {
+		return Absent
+	}
+	return Stopping
+}
+
+// accept makes an operation the pending one. What took place before it may have gone to KubeVirt already.
+func (s State) accept(a Action) []State {
+	var next []State
+	for _, state := range s.superseded() {
+		after := After(state.Strategy, a.Kind)
+		if after == "" {
+			after = state.Strategy
+		}
+		state.Lags = state.Lags || after != state.Strategy
+		state.Strategy = after
+		state.Pending = Pending{Kind: a.Kind, Forced: a.Forced, Paused: a.Paused, Instance: state.Instances}
+		next = append(next, state)
+	}
+	return next
+}
+
+// superseded takes the place of the pending operation. Where the machine is to stop, KubeVirt may be at it already.
+func (s State) superseded() []State {
+	pending := s.Pending
+	s.Pending = Pending{}
+	states := []State{s}
+	asked := s
+	asked.Machine = Stopping
+	switch {
+	case !s.Machine.active():
+		return states
+	case s.Strategy == Halted, pending.Kind == Stop:
+		return append(states, asked)
+	case pending.Kind == Restart && s.Instances == pending.Instance:
+		asked.Queued = true
+		return append(states, asked)
+	default:
+		return states
+	}
+}
+
+// edit puts a strategy into force as if the VirtualServer had just been created with it, but for a machine that runs.
+func (s State) edit(to Strategy) []State {
+	if to == s.Wanted {
+		return []State{s}
+	}
+	var next []State
+	for _, state := range s.superseded() {
+		state.Wanted = to
+		if to != state.Strategy {
+			state.Queued = state.Queued || to == RerunOnFailure && !state.Machine.active()
+			state.Lags = true
+		}
+		state.Strategy = to
+		next = append(next, state)
+	}
+	return next
+}
+
+// machineEdit is adopted. KubeVirt itself decides whether RerunOnFailure starts a machine whose last run has ended.
+func (s State) machineEdit(to Strategy) []State {
+	if to == s.Strategy {
+		return []State{s}
+	}
+	from := s.Machine
+	s.Strategy = to
+	if to != RerunOnFailure || from.active() {
+		return []State{s}
+	}
+	started := s
+	started.Queued = true
+	if from == Ended {
+		s.Machine = Absent
+		return []State{s, started}
+	}
+	return []State{started}
+}
+
+// end ends the instance from inside. A strategy that KubeVirt does not know yet leaves open whether it starts again.
+func (s State) end(crashed bool) []State {
+	if s.Machine != Live {
+		return []State{s}
+	}
+	s.Machine = Absent
+	if s.Strategy == Manual {
+		s.Machine = Ended
+	}
+	again := s
+	again.Queued = true
+	switch {
+	case s.Strategy == RerunOnFailure && crashed:
+		return []State{again}
+	case s.Lags:
+		return []State{s, again}
+	default:
+		return []State{s}
+	}
+}
+
+// Steps returns the states that can follow by themselves. There is none if the state is settled.
+func (s State) Steps() []State {
+	var next []State
+	add := func(change func(*State)) {
+		state := s
+		change(&state)
+		next = append(next, state)
+	}
+	switch {
+	case s.Machine == Stopping:
+		add(func(n *State) { n.Machine = Absent })
+	case s.Machine == Ended && s.Strategy != Manual:
+		add(func(n *State) { n.Machine = Absent })
+	case s.Machine.active() && s.Strategy == Halted:
+		add(func(n *State) { n.Machine = Stopping })
+	}
+	if s.Machine.gone() && (s.Strategy == Always || s.Queued) {
+		add(func(n *State) {
+			n.Machine, n.Queued, n.Instances = Live, false, n.Instances+1
+			if n.Pending.Kind == Start && n.Pending.Paused {
+				n.Machine = Paused
+			}
+		})
+	}
+	if s.Queued && s.Strategy == Halted {
+		add(func(n *State) { n.Queued = false })
+	}
+	switch s.Pending.Kind {
+	case Start:
+		s.stepsOfStart(add)
+	case Stop:
+		s.stepsOfStop(add)
+	case Restart:
+		s.stepsOfRestart(add)
+	}
+	return next
+}
+
+func (s State) stepsOfStart(add func(func(*State))) {
+	if s.Machine.gone() && !s.Queued && s.Strategy != Always {
+		add(func(n *State) { n.Queued = true })
+	}
+	if s.Machine.active() || s.Strategy == Always && !s.Pending.Paused {
+		add(func(n *State) { n.Pending = Pending{} })
+	}
+}
+
+func (s State) stepsOfStop(add func(func(*State))) {
+	if s.Queued {
+		add(func(n *State) { n.Queued = false })
+	}
+	if s.Machine.active() && s.Strategy == Manual {
+		add(func(n *State) { n.Machine = Stopping })
+	}
+	if !s.Queued && (s.Strategy == Halted || s.Machine.gone()) {
+		add(func(n *State) { n.Pending = Pending{} })
+	}
+}
+
+func (s State) stepsOfRestart(add func(func(*State))) {
+	switch {
+	case s.Instances > s.Pending.Instance:
+		add(func(n *State) { n.Pending = Pending{} })
+	case s.Machine.active():
+		add(func(n *State) { n.Machine, n.Queued = Stopping, true })
+	case !s.Queued:
+		add(func(n *State) { n.Queued = true })
+	}
+}
+
+// Closure returns the given states and all that can follow from them by themselves.
+func Closure(states []State) []State {
+	seen := map[State]bool{}
+	var all []State
+	for len(states) > 0 {
+		state := states[0]
+		states = states[1:]
+		if seen[state] {
+			continue
+		}
+		seen[state] = true
+		all = append(all, state)
+		states = append(states, state.Steps()...)
+	}
+	return all
+}
+
+// Settled returns the settled states that can follow from the given ones.
+func Settled(states []State) []State {
+	var settled []State
+	for _, state := range Closure(states) {
+		if len(state.Steps()) == 0 {
+			state.Lags = false
+			settled = append(settled, state)
+		}
+	}
+	return settled
+}
