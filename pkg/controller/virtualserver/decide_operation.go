@@ -90,12 +90,15 @@ type machineState struct {
 	// grace is the grace period of the instance in seconds.
 	grace int64
 	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
-	// this very instance.
-	startQueued, stopQueued bool
+	// this very instance. startPaused says that it is to start paused.
+	startQueued, startPaused, stopQueued bool
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
-	m := machineState{strategy: strategyOf(vm), startQueued: queuedStart(vm) != nil}
+	m := machineState{strategy: strategyOf(vm)}
+	if start := queuedStart(vm); start != nil {
+		m.startQueued, m.startPaused = true, startsPaused(start)
+	}
 	if vmi == nil {
 		return m
 	}
@@ -129,7 +132,11 @@ func strayStart(vm *kubevirtv1.VirtualMachine, wanted v1beta1.RunStrategy) bool 
 		return false
 	}
 	start := queuedStart(vm)
-	return start != nil && start.Data[kubevirtv1.StartRequestDataPausedKey] != kubevirtv1.StartRequestDataPausedTrue
+	return start != nil && !startsPaused(start)
+}
+
+func startsPaused(start *kubevirtv1.VirtualMachineStateChangeRequest) bool {
+	return start.Data[kubevirtv1.StartRequestDataPausedKey] == kubevirtv1.StartRequestDataPausedTrue
 }
 
 // stopping says that the instance is on its way to end.
@@ -167,6 +174,9 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 		return done("")
 	case m.live:
 		return done("The machine was running.")
+	case m.startQueued && m.startPaused != op.Paused:
+		// It was asked for by a start that is not wanted any more.
+		return operationDecision{action: actionCancel}
 	case m.startQueued:
 		return waitFor(messageAsked)
 	case m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed:

@@ -163,14 +163,15 @@ func (s State) Steps() []State {
 	}
 	if s.Machine.gone() && (s.Strategy == Always || s.Queued) {
 		add(func(n *State) {
-			n.Machine, n.Queued, n.Instances = Live, false, n.Instances+1
-			if n.Pending.Kind == Start && n.Pending.Paused {
+			n.Machine = Live
+			if n.QueuedPaused || n.Pending.Kind == Start && n.Pending.Paused && n.Strategy == Always {
 				n.Machine = Paused
 			}
+			n.Queued, n.QueuedPaused, n.Instances = false, false, n.Instances+1
 		})
 	}
 	if s.Queued && s.Strategy == Halted {
-		add(func(n *State) { n.Queued = false })
+		add(dequeue)
 	}
 	switch s.Pending.Kind {
 	case Start:
@@ -183,9 +184,19 @@ func (s State) Steps() []State {
 	return next
 }
 
+// dequeue takes back what KubeVirt was asked for.
+func dequeue(n *State) { n.Queued, n.QueuedPaused = false, false }
+
 func (s State) stepsOfStart(add func(func(*State))) {
 	if s.Machine.gone() && !s.Queued && s.Strategy != Always {
-		add(func(n *State) { n.Queued = true })
+		add(func(n *State) { n.Queued, n.QueuedPaused = true, n.Pending.Paused })
+	}
+	if s.Queued && s.QueuedPaused != s.Pending.Paused && s.Strategy != Always {
+		add(dequeue)
+	}
+	if s.Machine.gone() && s.Strategy == Always && s.Pending.Paused {
+		// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.
+		add(func(n *State) { n.Queued, n.QueuedPaused, n.Pending = true, true, Pending{} })
 	}
 	if s.Machine.active() || s.Strategy == Always && !s.Pending.Paused {
 		add(func(n *State) { n.Pending = Pending{} })
@@ -194,7 +205,7 @@ func (s State) stepsOfStart(add func(func(*State))) {
 
 func (s State) stepsOfStop(add func(func(*State))) {
 	if s.Queued {
-		add(func(n *State) { n.Queued = false })
+		add(dequeue)
 	}
 	if s.Machine.active() && s.Strategy == Manual {
 		add(func(n *State) { n.Machine = Stopping })

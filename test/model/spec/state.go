@@ -118,8 +118,9 @@ type State struct {
 	// Instances is how many instances the machine has had. The last one has this number.
 	Instances int
 	Pending   Pending
-	// Queued says that KubeVirt starts the machine once more as soon as it has no instance.
-	Queued bool
+	// Queued says that KubeVirt starts the machine once more as soon as it has no instance, and QueuedPaused that it then
+	// starts paused.
+	Queued, QueuedPaused bool
 	// Lags says that KubeVirt may not know the strategy in force yet.
 	Lags bool
 }
