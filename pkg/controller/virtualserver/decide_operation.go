@@ -225,17 +225,21 @@ func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	}
 }
 
-// decideRestart restarts the one instance that the operation was meant for. If another one runs, or if the machine is
-// about to start by itself, there is nothing left to do.
+// decideRestart restarts the one instance that the operation was meant for. If there is another one, there is nothing left
+// to do.
 func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
 	forced := op.GracePeriodSeconds != nil
 	asked := op.Message == messageAsked
-	comesBack := m.strategy == v1beta1.RunStrategyAlways || m.startQueued
 	switch {
 	case m.strategy == v1beta1.RunStrategyHalted && op.ToRunStrategy != v1beta1.RunStrategyHalted:
 		return operationDecision{action: actionFail, message: "The machine was halted meanwhile."}
-	case m.exists && m.uid != op.InstanceUID, !m.exists && comesBack:
+	case m.exists && m.uid != op.InstanceUID:
 		return done("")
+	case !m.exists && m.startQueued:
+		// Not done before the next instance is there: until then a stop must still find something to stop.
+		return waitFor(messageAsked)
+	case !m.exists && m.strategy == v1beta1.RunStrategyAlways:
+		return waitFor("The machine has ended and KubeVirt restarts it by itself.")
 	case !m.exists:
 		// It ended by itself before it could be restarted, and the user wants it to run.
 		return operationDecision{action: actionStart}

@@ -68,9 +68,8 @@ type strategyState struct {
 	storeBehind bool
 	// held says that wanted is Halted only to hold the machine for its import. Nobody may start it then.
 	held bool
-	// accepted says that the pending operation made wanted the strategy in force. What the machine has is older, or was
-	// left there by an operation before it.
-	accepted bool
+	// pending says that an operation is pending. What the machine has may have been left there by one before it.
+	pending bool
 }
 
 // decideStrategy compares three values: that of the machine, the one that we last wrote, and the one wanted. What
@@ -88,7 +87,7 @@ func decideStrategy(s strategyState) strategyVerdict {
 		return strategyWrite
 	case s.storeBehind && adoptable(s.machine) != "":
 		return strategyAdopt
-	case !changedOutside, s.accepted && s.applied == s.wanted:
+	case !changedOutside, s.pending && s.applied == s.wanted:
 		return strategyWrite
 	case s.applied == s.wanted && adoptable(s.machine) != "":
 		return strategyAdopt
@@ -105,9 +104,7 @@ func (p *pass) strategyState() strategyState {
 		wanted:      p.vs.Status.RunStrategy,
 		storeBehind: isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]),
 		held:        p.held(),
-	}
-	if op := p.vs.Status.PendingOperation; op != nil {
-		state.accepted = op.FromRunStrategy != op.ToRunStrategy
+		pending:     p.vs.Status.PendingOperation != nil,
 	}
 	if state.held {
 		state.wanted = v1beta1.RunStrategyHalted

@@ -59,9 +59,11 @@ func (s State) accept(a Action) []State {
 		if after == "" {
 			after = state.Strategy
 		}
+		state.Pending = Pending{
+			Kind: a.Kind, Forced: a.Forced, Paused: a.Paused, Instance: state.Instances, Lagged: state.Lags,
+		}
 		state.Lags = state.Lags || after != state.Strategy
 		state.Strategy = after
-		state.Pending = Pending{Kind: a.Kind, Forced: a.Forced, Paused: a.Paused, Instance: state.Instances}
 		next = append(next, state)
 	}
 	return next
@@ -75,6 +77,10 @@ func (s State) superseded() []State {
 	asked := s
 	asked.Machine = Stopping
 	switch {
+	case !s.Machine.active() && s.Strategy == Always:
+		// KubeVirt starts it again before it learns of another strategy.
+		asked.Machine, asked.Queued = s.Machine, true
+		return append(states, asked)
 	case !s.Machine.active():
 		return states
 	case s.Strategy == Halted, pending.Kind == Stop:
@@ -87,7 +93,8 @@ func (s State) superseded() []State {
 	}
 }
 
-// edit puts a strategy into force as if the VirtualServer had just been created with it, but for a machine that runs.
+// edit puts a strategy into force as if the VirtualServer had just been created with it. Under RerunOnFailure that starts
+// the machine once.
 func (s State) edit(to Strategy) []State {
 	if to == s.Wanted {
 		return []State{s}
@@ -96,7 +103,9 @@ func (s State) edit(to Strategy) []State {
 	for _, state := range s.superseded() {
 		state.Wanted = to
 		if to != state.Strategy {
-			state.Queued = state.Queued || to == RerunOnFailure && !state.Machine.active()
+			if to == RerunOnFailure {
+				state.Pending = Pending{Kind: Start, Instance: state.Instances, Lagged: state.Lags}
+			}
 			state.Lags = true
 		}
 		state.Strategy = to
@@ -156,15 +165,15 @@ func (s State) Steps() []State {
 	switch {
 	case s.Machine == Stopping:
 		add(func(n *State) { n.Machine = Absent })
-	case s.Machine == Ended && s.Strategy != Manual:
+	case s.Machine == Ended && (s.Strategy != Manual || s.Queued):
 		add(func(n *State) { n.Machine = Absent })
 	case s.Machine.active() && s.Strategy == Halted:
 		add(func(n *State) { n.Machine = Stopping })
 	}
-	if s.Machine.gone() && (s.Strategy == Always || s.Queued) {
+	if s.Machine.gone() && (s.Queued || s.Strategy == Always && !s.mustStartPaused()) {
 		add(func(n *State) {
 			n.Machine = Live
-			if n.QueuedPaused || n.Pending.Kind == Start && n.Pending.Paused && n.Strategy == Always {
+			if n.QueuedPaused {
 				n.Machine = Paused
 			}
 			n.Queued, n.QueuedPaused, n.Instances = false, false, n.Instances+1
@@ -184,21 +193,24 @@ func (s State) Steps() []State {
 	return next
 }
 
+// mustStartPaused says that the next instance has to be paused.
+func (s State) mustStartPaused() bool {
+	return s.Pending.Kind == Start && s.Pending.Paused && !s.Pending.Lagged
+}
+
 // dequeue takes back what KubeVirt was asked for.
 func dequeue(n *State) { n.Queued, n.QueuedPaused = false, false }
 
 func (s State) stepsOfStart(add func(func(*State))) {
-	if s.Machine.gone() && !s.Queued && s.Strategy != Always {
+	// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.
+	asks := s.Strategy != Always || s.Pending.Paused
+	if s.Machine.gone() && !s.Queued && asks {
 		add(func(n *State) { n.Queued, n.QueuedPaused = true, n.Pending.Paused })
 	}
-	if s.Queued && s.QueuedPaused != s.Pending.Paused && s.Strategy != Always {
+	if s.Queued && s.QueuedPaused != s.Pending.Paused && asks {
 		add(dequeue)
 	}
-	if s.Machine.gone() && s.Strategy == Always && s.Pending.Paused {
-		// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.
-		add(func(n *State) { n.Queued, n.QueuedPaused, n.Pending = true, true, Pending{} })
-	}
-	if s.Machine.active() || s.Strategy == Always && !s.Pending.Paused {
+	if s.Machine.active() || s.Strategy == Always && (s.Queued || !s.Pending.Paused) {
 		add(func(n *State) { n.Pending = Pending{} })
 	}
 }

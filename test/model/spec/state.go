@@ -106,8 +106,10 @@ func (a Action) IsOperation() bool { return a.Kind == Start || a.Kind == Stop ||
 type Pending struct {
 	Kind           Kind
 	Forced, Paused bool
-	// Instance is the number of the last instance when it was accepted.
+	// Instance is the number of the last instance when it was accepted, and Lagged says that KubeVirt might not have known
+	// the strategy in force then.
 	Instance int
+	Lagged   bool
 }
 
 // State is what counts about a VirtualServer. States can be compared.

@@ -5,8 +5,11 @@ import (
 	"context"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/utils/clock"
@@ -58,16 +61,36 @@ func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 // PrepareForUpdate keeps the status and moves the generation when the spec changes. An edit of spec.runStrategy puts the
 // new value into force as if the machine had just been created; an operation that is pending then has lost its meaning
 // and ends as superseded.
-func (s Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
 	newVS.Status = oldVS.Status
 	if newVS.Spec.RunStrategy != oldVS.Spec.RunStrategy {
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
+		s.startOnce(ctx, &newVS.Status, oldVS.Status.RunStrategy)
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
+	}
+}
+
+// startOnce asks for a start if RerunOnFailure has just come into force. A machine that was just created with it starts;
+// KubeVirt alone would leave one stopped whose last run is still shutting down, or has ended under another strategy.
+func (s Strategy) startOnce(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
+	if status.RunStrategy != tensorstack.RunStrategyRerunOnFailure || from == tensorstack.RunStrategyRerunOnFailure {
+		return
+	}
+	status.PendingOperation = &tensorstack.Operation{
+		ID:              uuid.NewUUID(),
+		Type:            tensorstack.OperationStart,
+		RequestedAt:     metav1.NewMicroTime(s.clock.Now()),
+		FromRunStrategy: from,
+		ToRunStrategy:   status.RunStrategy,
+		InstanceUID:     status.VM.InstanceUID,
+	}
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		status.PendingOperation.RequestedBy = user.GetName()
 	}
 }
 
