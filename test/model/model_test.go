@@ -4,7 +4,6 @@ package model
 
 import (
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -57,8 +56,29 @@ func TestRandomSequences(t *testing.T) {
 	t.Logf("%d comparisons of the machine with the specification", checks.Load())
 }
 
-// runOne runs one sequence. Some meet no faults, some are killed often, and some have a bad network.
+// The same seed gives the same sequence, whatever else the machine does.
+func TestSeedsCanBeReplayed(t *testing.T) {
+	for number := range 20 {
+		var traces [2][]string
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) { traces[i], _, _ = play(t, 7, number) })
+		}
+		require.Equal(t, traces[0], traces[1], "sequence %d", number)
+	}
+}
+
+// runOne runs one sequence and returns how often machine and specification were compared.
 func runOne(t *testing.T, seed uint64, number int) int {
+	_, checks, err := play(t, seed, number)
+	if err != nil {
+		t.Errorf("sequence %d of seed %d: %v\nto run it again: go test ./test/model -model.seed %d -model.first %d "+
+			"-model.sequences 1 -model.actions %d", number, seed, err, seed, number, *actions)
+	}
+	return checks
+}
+
+// play plays a sequence. Some meet no faults, some are killed often, and some have a bad network.
+func play(t *testing.T, seed uint64, number int) ([]string, int, error) {
 	random := rand.New(rand.NewPCG(seed, uint64(number)))
 	faults := []simulation.Faults{{}, {Kills: 20}, {Losses: 30}, {Kills: 10, Losses: 10}}[random.IntN(4)]
 	world, err := simulation.New(t.Context(), random, faults)
@@ -67,9 +87,6 @@ func runOne(t *testing.T, seed uint64, number int) int {
 	created := spec.Strategies()[random.IntN(4)]
 	require.NoError(t, world.Create(v1beta1.RunStrategy(created)))
 	run := &sequence.Sequence{Random: random, Driver: world, Actions: sequence.AllActions(), Hurried: sequence.HurriedActions()}
-	if err := run.Run(created, *actions); err != nil {
-		replay := fmt.Sprintf("go test ./test/model -model.seed %d -model.first %d -model.sequences 1 -model.actions %d", seed, number, *actions)
-		t.Errorf("sequence %d of seed %d with %+v: %v\nto run it again: %s", number, seed, faults, err, replay)
-	}
-	return run.Checks()
+	err = run.Run(created, *actions)
+	return world.Trace(), run.Checks(), err
 }

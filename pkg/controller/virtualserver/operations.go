@@ -10,7 +10,6 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
-	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // maxOperations is the number of operations that ended which status keeps.
@@ -76,23 +75,13 @@ func (p *pass) operate(ctx context.Context) error {
 }
 
 // stamp notes on the machine which version of the VirtualServer asks for the operation. After that an older copy of the
-// store, in which the operation is still pending, cannot ask again. KubeVirt's own stop halts a machine that is always to
-// run; that Halted is ours is noted too, or it would later look like somebody else's.
-func (p *pass) stamp(ctx context.Context, action operationAction) error {
-	halts := action == actionStop && strategyOf(p.machine) == v1beta1.RunStrategyAlways
-	applied := p.machine.Annotations[translate.AnnotationAppliedRunStrategy]
-	if halts {
-		applied = string(v1beta1.RunStrategyHalted)
-	}
-	if p.machine.Annotations[annotationAppliedVersion] == p.vs.ResourceVersion &&
-		p.machine.Annotations[translate.AnnotationAppliedRunStrategy] == applied {
+// store, in which the operation is still pending, cannot ask again.
+func (p *pass) stamp(ctx context.Context) error {
+	if p.machine.Annotations[annotationAppliedVersion] == p.vs.ResourceVersion {
 		return nil
 	}
 	modified := p.machine.DeepCopy()
 	metav1.SetMetaDataAnnotation(&modified.ObjectMeta, annotationAppliedVersion, p.vs.ResourceVersion)
-	if halts {
-		metav1.SetMetaDataAnnotation(&modified.ObjectMeta, translate.AnnotationAppliedRunStrategy, applied)
-	}
 	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, modified)
 	if err != nil {
 		return failed("update VirtualMachine "+p.name(), err)
@@ -104,7 +93,7 @@ func (p *pass) stamp(ctx context.Context, action operationAction) error {
 // ask asks KubeVirt for an operation. What it does changes the machine or the instance, which starts the next pass.
 func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationAction) error {
 	namespace, name := p.vs.Namespace, p.name()
-	if err := p.stamp(ctx, action); err != nil {
+	if err := p.stamp(ctx); err != nil {
 		return err
 	}
 	var err error

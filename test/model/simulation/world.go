@@ -2,13 +2,13 @@ package simulation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -34,10 +34,13 @@ const (
 	maxSteps = 4000
 	// faultySteps is how many of them may be faults, so that there is an end.
 	faultySteps = 400
+	// firstPause is what the world waits first when nothing can happen. It is odd, so that no timer of the controller ends at
+	// the very same time: which of two comes first would be open then.
+	firstPause = 23*time.Millisecond + 17*time.Microsecond
 	// idleTime is how long nothing must happen for the world to be at rest. The controller's longest delay is shorter.
 	idleTime = 70 * time.Second
 	// traceLength is how many of the last steps are shown when something is wrong.
-	traceLength = 60
+	traceLength = 150
 )
 
 // Faults are how likely, in a thousand steps, something breaks.
@@ -79,7 +82,7 @@ func New(ctx context.Context, random *rand.Rand, faults Faults) (*World, error) 
 		gate: &gate{}, servers: &feed{name: "VirtualServers"}, ledger: newLedger(), kubernetes: kubernetesfake.NewSimpleClientset(),
 	}
 	w.kubernetes.PrependReactor("*", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, errors.New("nobody reads events here")
+		return true, &corev1.Event{}, nil
 	})
 	w.kubevirt = newKubeVirt(func() bool { return w.random.IntN(4) == 0 })
 	w.feeds = []*feed{w.servers, w.kubevirt.machineFeed, w.kubevirt.instanceFeed, w.kubevirt.volumeFeed}
@@ -144,6 +147,9 @@ func (w *World) Close() {
 	<-w.stopped
 	w.registry.VirtualServer.Destroy()
 }
+
+// Trace returns the last things that happened.
+func (w *World) Trace() []string { return w.trace }
 
 func (w *World) note(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
@@ -221,7 +227,7 @@ func (w *World) some(most int) {
 	for range w.random.IntN(most + 1) {
 		if !w.step(true) {
 			// The controller may wait to try again.
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(2 * firstPause)
 		}
 	}
 }
@@ -229,10 +235,10 @@ func (w *World) some(most int) {
 // rest lets everything happen until nothing does any more.
 func (w *World) rest() error {
 	idle := time.Duration(0)
-	pause := 20 * time.Millisecond
+	pause := firstPause
 	for steps := 0; idle < idleTime; {
 		if w.step(steps < faultySteps) {
-			idle, pause = 0, 20*time.Millisecond
+			idle, pause = 0, firstPause
 			if steps++; steps > maxSteps {
 				return fmt.Errorf("it does not come to rest in %d steps", maxSteps)
 			}

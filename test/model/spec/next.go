@@ -93,8 +93,7 @@ func (s State) superseded() []State {
 	}
 }
 
-// edit puts a strategy into force as if the VirtualServer had just been created with it. Under RerunOnFailure that starts
-// the machine once.
+// edit puts a strategy into force as if the VirtualServer had just been created with it: a start or a stop is asked for.
 func (s State) edit(to Strategy) []State {
 	if to == s.Wanted {
 		return []State{s}
@@ -103,8 +102,9 @@ func (s State) edit(to Strategy) []State {
 	for _, state := range s.superseded() {
 		state.Wanted = to
 		if to != state.Strategy {
-			if to == RerunOnFailure {
-				state.Pending = Pending{Kind: Start, Instance: state.Instances, Lagged: state.Lags}
+			kind := map[Strategy]Kind{Always: Start, RerunOnFailure: Start, Halted: Stop}[to]
+			if kind != "" {
+				state.Pending = Pending{Kind: kind, Instance: state.Instances, Lagged: state.Lags}
 			}
 			state.Lags = true
 		}

@@ -68,22 +68,27 @@ func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
-		s.startOnce(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+		s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
 	}
 }
 
-// startOnce asks for a start if RerunOnFailure has just come into force. A machine that was just created with it starts;
-// KubeVirt alone would leave one stopped whose last run is still shutting down, or has ended under another strategy.
-func (s Strategy) startOnce(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
-	if status.RunStrategy != tensorstack.RunStrategyRerunOnFailure || from == tensorstack.RunStrategyRerunOnFailure {
+// editOperation makes an edit that changes the strategy in force an operation: a stop if it becomes Halted, and a start if
+// it becomes Always or RerunOnFailure, as it would be for a VirtualServer that was just created. KubeVirt alone would leave
+// a machine stopped whose last run is still shutting down, and would obey an older operation that it holds in its queue.
+func (s Strategy) editOperation(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
+	operation := tensorstack.OperationStart
+	switch status.RunStrategy {
+	case from, tensorstack.RunStrategyManual:
 		return
+	case tensorstack.RunStrategyHalted:
+		operation = tensorstack.OperationStop
 	}
 	status.PendingOperation = &tensorstack.Operation{
 		ID:              uuid.NewUUID(),
-		Type:            tensorstack.OperationStart,
+		Type:            operation,
 		RequestedAt:     metav1.NewMicroTime(s.clock.Now()),
 		FromRunStrategy: from,
 		ToRunStrategy:   status.RunStrategy,
