@@ -133,6 +133,18 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 			return err
 		}
 	}
+	if decideStrategy(state) == strategyAdopt {
+		// The cache may be older than what we wrote over it ourselves.
+		live, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+		if err != nil {
+			return fmt.Errorf("read VirtualMachine %s again: %w", p.name(), err)
+		}
+		if live.UID != p.machine.UID {
+			return errStale
+		}
+		p.machine = live
+		state = p.strategyState()
+	}
 	switch decideStrategy(state) {
 	case strategyAdopt:
 	case strategyOverride:
