@@ -13,3 +13,7 @@ trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 
 echo "Running integration tests"
 go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+
+# It kills the product all the time, so it runs when nothing else does.
+echo "Running the model-based tests"
+go test -count=1 -timeout 20m -v -run TestRandomSequences ./test/model/live

@@ -148,7 +148,9 @@ func (s State) end(crashed bool) []State {
 	case s.Strategy == RerunOnFailure && crashed:
 		return []State{again}
 	case s.Lags:
-		return []State{s, again}
+		gone := s
+		gone.Machine = Absent
+		return []State{s, gone, again}
 	default:
 		return []State{s}
 	}
