@@ -83,6 +83,8 @@ func decideOperation(
 // machineState is what the decisions look at.
 type machineState struct {
 	strategy v1beta1.RunStrategy
+	// taken says that KubeVirt has acted on the strategy. Before, it may still stop the machine for the one before.
+	taken bool
 	// exists says that there is an instance, ended or not; live that it has not ended; deleting that it is being deleted.
 	exists, live, deleting bool
 	uid                    types.UID
@@ -95,7 +97,7 @@ type machineState struct {
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
-	m := machineState{strategy: strategyOf(vm)}
+	m := machineState{strategy: strategyOf(vm), taken: v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)}
 	if start := queuedStart(vm); start != nil {
 		m.startQueued, m.startPaused = true, startsPaused(start)
 	}
@@ -170,6 +172,8 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
 	case m.stopping():
 		return waitFor("It waits for the machine to finish shutting down.")
+	case m.live && !m.taken && op.FromRunStrategy != op.ToRunStrategy:
+		return waitFor("It waits for KubeVirt to act on the run strategy.")
 	case m.live && m.uid != op.InstanceUID:
 		return done("")
 	case m.live:

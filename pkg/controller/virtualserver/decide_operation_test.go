@@ -83,6 +83,7 @@ func TestDecideStartOperation(t *testing.T) {
 	afterStop := underManual
 	afterStop.InstanceUID = "old"
 	underRerun := v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: rerun, ToRunStrategy: rerun}
+	toRerun := v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: halted, ToRunStrategy: rerun, InstanceUID: "old"}
 
 	runOperationTests(t, []operationTest{
 		{"no machine yet", toAlways, nil, nil, actionWait, false},
@@ -106,6 +107,7 @@ func TestDecideStartOperation(t *testing.T) {
 		{"manual after a stop that never was carried out", afterStop, machine(manual), running("old"), actionDone, false},
 		{"manual with another strategy on the machine", underManual, machine(always), nil, actionWait, false},
 
+		{"rerun while KubeVirt may still halt the machine", toRerun, machine(rerun), running("old"), actionWait, false},
 		{"rerun after a shutdown", underRerun, machine(rerun), nil, actionStart, false},
 		{"rerun after a failure", underRerun, machine(rerun), instance("old", kubevirtv1.Failed), actionWait, false},
 	})
