@@ -101,13 +101,11 @@ func (s State) edit(to Strategy) []State {
 	var next []State
 	for _, state := range s.superseded() {
 		state.Wanted = to
-		if to != state.Strategy {
-			kind := map[Strategy]Kind{Always: Start, RerunOnFailure: Start, Halted: Stop}[to]
-			if kind != "" {
-				state.Pending = Pending{Kind: kind, Instance: state.Instances, Lagged: state.Lags}
-			}
-			state.Lags = true
+		kind := map[Strategy]Kind{Always: Start, RerunOnFailure: Start, Halted: Stop}[to]
+		if kind != "" && (to != state.Strategy || s.Pending.Kind != "") {
+			state.Pending = Pending{Kind: kind, Instance: state.Instances, Lagged: state.Lags}
 		}
+		state.Lags = state.Lags || to != state.Strategy
 		state.Strategy = to
 		next = append(next, state)
 	}

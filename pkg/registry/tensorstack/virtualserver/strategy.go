@@ -68,20 +68,22 @@ func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
-		s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+		if newVS.Status.RunStrategy != oldVS.Status.RunStrategy || oldVS.Status.PendingOperation != nil {
+			s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+		}
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
 	}
 }
 
-// editOperation makes an edit that changes the strategy in force an operation: a stop if it becomes Halted, and a start if
+// editOperation makes an edit that changes the strategy in force, or takes the place of an operation, one itself: a stop if it becomes Halted, and a start if
 // it becomes Always or RerunOnFailure, as it would be for a VirtualServer that was just created. KubeVirt alone would leave
 // a machine stopped whose last run is still shutting down, and would obey an older operation that it holds in its queue.
 func (s Strategy) editOperation(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
 	operation := tensorstack.OperationStart
 	switch status.RunStrategy {
-	case from, tensorstack.RunStrategyManual:
+	case tensorstack.RunStrategyManual:
 		return
 	case tensorstack.RunStrategyHalted:
 		operation = tensorstack.OperationStop

@@ -74,7 +74,8 @@ func TestEditOfTheStrategyEndsThePendingOperation(t *testing.T) {
 	updated := old.DeepCopy()
 	updated.Spec.RunStrategy = halted
 	newStrategy().PrepareForUpdate(context.Background(), updated, old)
-	assert.Nil(t, updated.Status.PendingOperation, "the strategy in force stays")
+	require.NotNil(t, updated.Status.PendingOperation)
+	assert.Equal(t, stop, updated.Status.PendingOperation.Type, "the edit stands for what it took the place of")
 	require.Len(t, updated.Status.Operations, 1)
 	assert.Equal(t, tensorstack.OperationSuperseded, updated.Status.Operations[0].Result)
 	assert.True(t, updated.Status.Operations[0].CompletedAt.Time.Equal(now()))
