@@ -21,9 +21,9 @@ import (
 )
 
 var (
-	seed      = flag.Uint64("model.seed", 0, "seed of the sequences; 0 chooses one")
+	seed      = flag.Uint64("model.seed", 4, "seed of the sequences; 0 chooses one")
 	first     = flag.Int("model.first", 0, "number of the first sequence, to run one again")
-	sequences = flag.Int("model.sequences", number("MODEL_SEQUENCES", 1000), "number of sequences")
+	sequences = flag.Int("model.sequences", number("MODEL_SEQUENCES", 300), "number of sequences")
 	actions   = flag.Int("model.actions", 12, "number of actions in each sequence")
 )
 
