@@ -136,10 +136,7 @@ func (s State) end(crashed bool) []State {
 	if s.Machine != Live {
 		return []State{s}
 	}
-	s.Machine = Absent
-	if s.Strategy == Manual {
-		s.Machine = Ended
-	}
+	s.Machine = Ended
 	again := s
 	again.Queued = true
 	switch {
