@@ -83,6 +83,8 @@ func decideOperation(
 // machineState is what the decisions look at.
 type machineState struct {
 	strategy v1beta1.RunStrategy
+	// taken says that KubeVirt has acted on the strategy. Before, it may still stop the machine for the one before.
+	taken bool
 	// exists says that there is an instance, ended or not; live that it has not ended; deleting that it is being deleted.
 	exists, live, deleting bool
 	uid                    types.UID
@@ -90,12 +92,15 @@ type machineState struct {
 	// grace is the grace period of the instance in seconds.
 	grace int64
 	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
-	// this very instance.
-	startQueued, stopQueued bool
+	// this very instance. startPaused says that it is to start paused.
+	startQueued, startPaused, stopQueued bool
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
-	m := machineState{strategy: strategyOf(vm), startQueued: queuedStart(vm) != nil}
+	m := machineState{strategy: strategyOf(vm), taken: v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)}
+	if start := queuedStart(vm); start != nil {
+		m.startQueued, m.startPaused = true, startsPaused(start)
+	}
 	if vmi == nil {
 		return m
 	}
@@ -129,7 +134,11 @@ func strayStart(vm *kubevirtv1.VirtualMachine, wanted v1beta1.RunStrategy) bool 
 		return false
 	}
 	start := queuedStart(vm)
-	return start != nil && start.Data[kubevirtv1.StartRequestDataPausedKey] != kubevirtv1.StartRequestDataPausedTrue
+	return start != nil && !startsPaused(start)
+}
+
+func startsPaused(start *kubevirtv1.VirtualMachineStateChangeRequest) bool {
+	return start.Data[kubevirtv1.StartRequestDataPausedKey] == kubevirtv1.StartRequestDataPausedTrue
 }
 
 // stopping says that the instance is on its way to end.
@@ -163,10 +172,15 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
 	case m.stopping():
 		return waitFor("It waits for the machine to finish shutting down.")
+	case m.live && !m.taken && op.FromRunStrategy != op.ToRunStrategy:
+		return waitFor("It waits for KubeVirt to act on the run strategy.")
 	case m.live && m.uid != op.InstanceUID:
 		return done("")
 	case m.live:
 		return done("The machine was running.")
+	case m.startQueued && m.startPaused != op.Paused:
+		// It was asked for by a start that is not wanted any more.
+		return operationDecision{action: actionCancel}
 	case m.startQueued:
 		return waitFor(messageAsked)
 	case m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed:
@@ -215,17 +229,21 @@ func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	}
 }
 
-// decideRestart restarts the one instance that the operation was meant for. If another one runs, or if the machine is
-// about to start by itself, there is nothing left to do.
+// decideRestart restarts the one instance that the operation was meant for. If there is another one, there is nothing left
+// to do.
 func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
 	forced := op.GracePeriodSeconds != nil
 	asked := op.Message == messageAsked
-	comesBack := m.strategy == v1beta1.RunStrategyAlways || m.startQueued
 	switch {
 	case m.strategy == v1beta1.RunStrategyHalted && op.ToRunStrategy != v1beta1.RunStrategyHalted:
 		return operationDecision{action: actionFail, message: "The machine was halted meanwhile."}
-	case m.exists && m.uid != op.InstanceUID, !m.exists && comesBack:
+	case m.exists && m.uid != op.InstanceUID:
 		return done("")
+	case !m.exists && m.startQueued:
+		// Not done before the next instance is there: until then a stop must still find something to stop.
+		return waitFor(messageAsked)
+	case !m.exists && m.strategy == v1beta1.RunStrategyAlways:
+		return waitFor("The machine has ended and KubeVirt restarts it by itself.")
 	case !m.exists:
 		// It ended by itself before it could be restarted, and the user wants it to run.
 		return operationDecision{action: actionStart}

@@ -78,9 +78,12 @@ func TestDecideStartOperation(t *testing.T) {
 	paused := toAlways
 	paused.Paused = true
 	underManual := v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: manual, ToRunStrategy: manual}
+	pausedManual := underManual
+	pausedManual.Paused = true
 	afterStop := underManual
 	afterStop.InstanceUID = "old"
 	underRerun := v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: rerun, ToRunStrategy: rerun}
+	toRerun := v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: halted, ToRunStrategy: rerun, InstanceUID: "old"}
 
 	runOperationTests(t, []operationTest{
 		{"no machine yet", toAlways, nil, nil, actionWait, false},
@@ -95,6 +98,7 @@ func TestDecideStartOperation(t *testing.T) {
 		{"manual without an instance", underManual, machine(manual), nil, actionStart, false},
 		{"manual after the guest has shut down", underManual, machine(manual), instance("old", kubevirtv1.Succeeded), actionStart, false},
 		{"manual and asked", underManual, machine(manual, startRequest), nil, actionWait, false},
+		{"manual and asked for a start that was not paused", pausedManual, machine(manual, startRequest), nil, actionCancel, false},
 		{"manual and asked to replace an ended instance", underManual,
 			machine(manual, queuedStop("old"), startRequest), instance("old", kubevirtv1.Succeeded), actionWait, false},
 		{"manual and the instance is there", underManual, machine(manual), instance("new", kubevirtv1.Scheduling), actionDone, false},
@@ -103,6 +107,7 @@ func TestDecideStartOperation(t *testing.T) {
 		{"manual after a stop that never was carried out", afterStop, machine(manual), running("old"), actionDone, false},
 		{"manual with another strategy on the machine", underManual, machine(always), nil, actionWait, false},
 
+		{"rerun while KubeVirt may still halt the machine", toRerun, machine(rerun), running("old"), actionWait, false},
 		{"rerun after a shutdown", underRerun, machine(rerun), nil, actionStart, false},
 		{"rerun after a failure", underRerun, machine(rerun), instance("old", kubevirtv1.Failed), actionWait, false},
 	})
@@ -161,14 +166,14 @@ func TestDecideRestartOperation(t *testing.T) {
 		{"asked", restart, machine(always, queuedStop("a"), startRequest), running("a"), actionWait, false},
 		{"shutting down", restart, machine(always, startRequest), deleting(running("a")), actionWait, false},
 		{"another instance runs", restart, machine(always), running("b"), actionDone, false},
-		{"the instance has gone and comes back", restart, machine(always), nil, actionDone, false},
+		{"the instance has gone and comes back", restart, machine(always), nil, actionWait, false},
 		{"the instance has failed by itself", restart, machine(always), instance("a", kubevirtv1.Failed), actionWait, false},
 		{"somebody deleted the instance", restart, machine(always), deleting(running("a")), actionWait, false},
 		{"halted meanwhile", restart, machine(halted), deleting(running("a")), actionFail, false},
 
 		{"manual", underManual, machine(manual), running("a"), actionRestart, false},
 		{"manual and ended", underManual, machine(manual), instance("a", kubevirtv1.Succeeded), actionRestart, false},
-		{"manual and the start is queued", underManual, machine(manual, startRequest), nil, actionDone, false},
+		{"manual and the start is queued", underManual, machine(manual, startRequest), nil, actionWait, false},
 		{"manual and gone by itself", underManual, machine(manual), nil, actionStart, false},
 		{"manual and somebody deleted the instance", underManual, machine(manual), deleting(running("a")), actionRestart, false},
 

@@ -10,6 +10,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
@@ -45,6 +46,13 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 	}
 	if p.holdsStrategy() && verdict != strategyRecord {
 		options.RunStrategy = ""
+	}
+	if options.RunStrategy == v1beta1.RunStrategyHalted && queuedStart(p.machine) != nil {
+		// KubeVirt would turn Halted into Always for it. It is taken back first, which starts the next pass.
+		options.RunStrategy = ""
+		if err := p.cancelRequests(ctx); err != nil {
+			return err
+		}
 	}
 	desired, err := p.desiredMachine(options)
 	if err != nil {

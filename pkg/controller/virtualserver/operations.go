@@ -158,6 +158,11 @@ func (p *pass) cancelStrayStart(ctx context.Context) error {
 	if p.machine == nil || p.machine.DeletionTimestamp != nil || !strayStart(p.machine, p.vs.Status.RunStrategy) {
 		return nil
 	}
+	return p.cancelRequests(ctx)
+}
+
+// cancelRequests takes back what KubeVirt holds in its queue, as it was seen there.
+func (p *pass) cancelRequests(ctx context.Context) error {
 	err := p.clients.KubeVirt.CancelRequests(ctx, p.machine)
 	if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
 		// The queue has changed: the machine's next change starts the next pass.

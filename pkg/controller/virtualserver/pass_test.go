@@ -265,3 +265,26 @@ func TestOperationOfAnOlderStoreIsNotCarriedOut(t *testing.T) {
 	assert.Equal(t, v1beta1.OperationFailed, b.server("web").Status.Operations[0].Result)
 	b.settle("web")
 }
+
+// KubeVirt would turn Halted into Always for a start that it holds.
+func TestQueuedStartIsTakenBackBeforeTheMachineIsHalted(t *testing.T) {
+	vs := testServer()
+	vs.Spec.RunStrategy, vs.Status.RunStrategy = manual, manual
+	b := newBench(t, vs)
+	b.settle("web")
+	vs = b.server("web")
+	vs.Spec.RunStrategy, vs.Status.RunStrategy = halted, halted
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	name := vs.Status.VM.Name
+	b.kubevirt.machines[name].Status.StateChangeRequests = []kubevirtv1.VirtualMachineStateChangeRequest{startRequest}
+
+	_, _, err = b.pass("web")
+	require.NoError(t, err)
+	assert.Contains(t, b.writes(), "cancel")
+	assert.Equal(t, kubevirtv1.RunStrategyManual, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
+
+	b.kubevirt.machines[name].Status.StateChangeRequests = nil
+	b.settle("web")
+	assert.Equal(t, kubevirtv1.RunStrategyHalted, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
+}

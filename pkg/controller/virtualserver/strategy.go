@@ -68,6 +68,8 @@ type strategyState struct {
 	storeBehind bool
 	// held says that wanted is Halted only to hold the machine for its import. Nobody may start it then.
 	held bool
+	// pending says that an operation is pending. What the machine has may have been left there by one before it.
+	pending bool
 }
 
 // decideStrategy compares three values: that of the machine, the one that we last wrote, and the one wanted. What
@@ -85,7 +87,7 @@ func decideStrategy(s strategyState) strategyVerdict {
 		return strategyWrite
 	case s.storeBehind && adoptable(s.machine) != "":
 		return strategyAdopt
-	case !changedOutside:
+	case !changedOutside, s.pending && s.applied == s.wanted:
 		return strategyWrite
 	case s.applied == s.wanted && adoptable(s.machine) != "":
 		return strategyAdopt
@@ -102,6 +104,7 @@ func (p *pass) strategyState() strategyState {
 		wanted:      p.vs.Status.RunStrategy,
 		storeBehind: isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]),
 		held:        p.held(),
+		pending:     p.vs.Status.PendingOperation != nil,
 	}
 	if state.held {
 		state.wanted = v1beta1.RunStrategyHalted
@@ -129,6 +132,18 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 		if err := p.checkFresh(ctx); err != nil {
 			return err
 		}
+	}
+	if decideStrategy(state) == strategyAdopt {
+		// The cache may be older than what we wrote over it ourselves.
+		live, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+		if err != nil {
+			return fmt.Errorf("read VirtualMachine %s again: %w", p.name(), err)
+		}
+		if live.UID != p.machine.UID {
+			return errStale
+		}
+		p.machine = live
+		state = p.strategyState()
 	}
 	switch decideStrategy(state) {
 	case strategyAdopt:

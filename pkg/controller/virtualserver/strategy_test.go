@@ -30,6 +30,7 @@ func TestDecideStrategy(t *testing.T) {
 		{"the machine has it, the record not yet", strategyState{machine: halted, applied: always, wanted: halted}, strategyRecord},
 		{"the machine has it, there is no record", strategyState{machine: halted, wanted: halted}, strategyRecord},
 		{"virtctl stop", strategyState{machine: halted, applied: always, wanted: always}, strategyAdopt},
+		{"a halt that an earlier operation left behind", strategyState{machine: halted, applied: always, wanted: always, pending: true}, strategyWrite},
 		{"virtctl start", strategyState{machine: always, applied: halted, wanted: halted}, strategyAdopt},
 		{"an edit to Manual", strategyState{machine: manual, applied: always, wanted: always}, strategyAdopt},
 		{"an edit to a strategy that we do not have", strategyState{machine: "Once", applied: always, wanted: always}, strategyOverride},

@@ -182,13 +182,10 @@ func checkMachine(strategy tensorstack.RunStrategy, pending *tensorstack.Operati
 			return conflictf("stop is not possible: the machine is shutting down already; stop with force to end it at once")
 		}
 	case tensorstack.OperationRestart:
-		// A guest that ignores a graceful restart can be made to hurry.
-		hurry := pending != nil && pending.Type == tensorstack.OperationRestart &&
-			pending.InstanceUID == machine.InstanceUID && moreUrgent(request, pending)
+		// A restart that is pending may have begun. A guest that does not shut down for it is what force is for.
+		hurries := pending != nil && pending.Type == tensorstack.OperationRestart && moreUrgent(request, pending)
 		switch {
-		case hurry:
-			return nil
-		case machine.Stopping:
+		case machine.Stopping && !hurries:
 			return conflictf("restart is not possible: the machine is shutting down; wait for it to end")
 		case !machine.exists():
 			return conflictf("restart is not possible: no machine runs; it starts by itself under Always, use start otherwise")

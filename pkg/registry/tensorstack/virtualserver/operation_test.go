@@ -126,6 +126,7 @@ func TestPairs(t *testing.T) {
 		{"start while a stop is pending, under way", halted, pendingOperation(stop, nil), stopping, Request{Type: start}, supersedes},
 		{"start while a stop is pending under Manual", manual, pendingOperation(stop, nil), running, Request{Type: start}, supersedes},
 		{"stop while a stop is pending", halted, pendingOperation(stop, nil), stopping, Request{Type: stop}, refused},
+		{"forced restart while a graceful one shuts down", manual, pendingOperation(restart, nil), stopping, Request{Type: restart, GracePeriodSeconds: seconds(0)}, supersedes},
 		{"forced stop while a graceful one is pending", halted, pendingOperation(stop, nil), stopping, Request{Type: stop, GracePeriodSeconds: seconds(0)}, supersedes},
 		{"forced stop while a graceful one is pending under Manual", manual, pendingOperation(stop, seconds(300)), stopping, Request{Type: stop, GracePeriodSeconds: seconds(0)}, supersedes},
 		{"stop with a longer grace period", halted, pendingOperation(stop, seconds(30)), stopping, Request{Type: stop, GracePeriodSeconds: seconds(60)}, refused},

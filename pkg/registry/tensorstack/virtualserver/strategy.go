@@ -7,7 +7,9 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/utils/clock"
@@ -66,16 +68,43 @@ const reasonPending = "Pending"
 // PrepareForUpdate keeps the status and moves the generation when the spec changes. An edit of spec.runStrategy puts the
 // new value into force as if the machine had just been created; an operation that is pending then has lost its meaning
 // and ends as superseded.
-func (s Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
 	newVS.Status = oldVS.Status
 	if newVS.Spec.RunStrategy != oldVS.Spec.RunStrategy {
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
+		if newVS.Status.RunStrategy != oldVS.Status.RunStrategy || oldVS.Status.PendingOperation != nil {
+			s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+		}
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
+	}
+}
+
+// editOperation makes an edit that changes the strategy in force, or takes the place of an operation, one itself: a stop if it becomes Halted, and a start if
+// it becomes Always or RerunOnFailure, as it would be for a VirtualServer that was just created. KubeVirt alone would leave
+// a machine stopped whose last run is still shutting down, and would obey an older operation that it holds in its queue.
+func (s Strategy) editOperation(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
+	operation := tensorstack.OperationStart
+	switch status.RunStrategy {
+	case tensorstack.RunStrategyManual:
+		return
+	case tensorstack.RunStrategyHalted:
+		operation = tensorstack.OperationStop
+	}
+	status.PendingOperation = &tensorstack.Operation{
+		ID:              uuid.NewUUID(),
+		Type:            operation,
+		RequestedAt:     metav1.NewMicroTime(s.clock.Now()),
+		FromRunStrategy: from,
+		ToRunStrategy:   status.RunStrategy,
+		InstanceUID:     status.VM.InstanceUID,
+	}
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		status.PendingOperation.RequestedBy = user.GetName()
 	}
 }
 

@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -74,11 +78,44 @@ func TestEditOfTheStrategyEndsThePendingOperation(t *testing.T) {
 	updated := old.DeepCopy()
 	updated.Spec.RunStrategy = halted
 	newStrategy().PrepareForUpdate(context.Background(), updated, old)
-	assert.Nil(t, updated.Status.PendingOperation)
+	require.NotNil(t, updated.Status.PendingOperation)
+	assert.Equal(t, stop, updated.Status.PendingOperation.Type, "the edit stands for what it took the place of")
 	require.Len(t, updated.Status.Operations, 1)
 	assert.Equal(t, tensorstack.OperationSuperseded, updated.Status.Operations[0].Result)
 	assert.True(t, updated.Status.Operations[0].CompletedAt.Time.Equal(now()))
 	assert.NotNil(t, old.Status.PendingOperation, "the old object belongs to the cache")
+}
+
+func TestEditOfTheStrategyIsAnOperation(t *testing.T) {
+	ctx := genericapirequest.WithUser(context.Background(), &user.DefaultInfo{Name: "ann"})
+	for _, test := range []struct {
+		inForce, edited tensorstack.RunStrategy
+		want            tensorstack.OperationType
+	}{
+		{always, halted, stop}, {manual, halted, stop}, {halted, rerun, start}, {manual, always, start},
+		{halted, manual, ""}, {manual, manual, ""}, {rerun, rerun, ""},
+	} {
+		t.Run(fmt.Sprintf("from %s to %s", test.inForce, test.edited), func(t *testing.T) {
+			old := newServer()
+			old.Spec.RunStrategy, old.Status.RunStrategy = "another", test.inForce
+			old.Status.VM.InstanceUID = "run-1"
+			updated := old.DeepCopy()
+			updated.Spec.RunStrategy = test.edited
+			newStrategy().PrepareForUpdate(ctx, updated, old)
+			pending := updated.Status.PendingOperation
+			if test.want == "" {
+				assert.Nil(t, pending)
+				return
+			}
+			require.NotNil(t, pending)
+			assert.Equal(t, test.want, pending.Type)
+			assert.Equal(t, "ann", pending.RequestedBy)
+			assert.Equal(t, test.inForce, pending.FromRunStrategy)
+			assert.Equal(t, test.edited, pending.ToRunStrategy)
+			assert.Equal(t, types.UID("run-1"), pending.InstanceUID)
+			assert.NotEmpty(t, pending.ID)
+		})
+	}
 }
 
 func TestUpdateOfTheStatus(t *testing.T) {
