@@ -1,6 +1,9 @@
 package status
 
 import (
+	"slices"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
@@ -118,7 +121,8 @@ func (f *facts) unschedulable() (message string, is bool) {
 	if pod := f.podOf(f.live); pod != nil {
 		for _, condition := range pod.Status.Conditions {
 			if condition.Type == corev1.PodScheduled {
-				return condition.Message, condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+				refused := condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+				return condition.Message, refused && !f.verdictIsOld(condition.Message)
 			}
 		}
 	}
@@ -126,7 +130,25 @@ func (f *facts) unschedulable() (message string, is bool) {
 	if scheduled == nil || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
 		return "", false
 	}
-	return scheduled.Message, true
+	return scheduled.Message, !f.verdictIsOld(scheduled.Message)
+}
+
+// verdictIsOld says that the scheduler's word is old: it was about a claim, and the only claim of the machine holds its
+// image meanwhile. The scheduler looks again with a growing delay, so that its word stands for seconds after an import.
+func (f *facts) verdictIsOld(message string) bool {
+	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
+		strings.Contains(message, `persistentvolumeclaim "`) || strings.HasPrefix(message, "PVC does not exist")
+	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
+	return aboutClaim && there && !f.hasOtherClaims()
+}
+
+func (f *facts) hasOtherClaims() bool {
+	uses := func(source v1beta1.VolumeSource) bool {
+		return source.PersistentVolumeClaim != nil || source.Ephemeral != nil
+	}
+	storage := &f.vs.Spec.Storage
+	return slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
+		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 
 // claimMissing says whether the instance waits for a claim that does not exist.

@@ -152,6 +152,16 @@ func TestPrintableStatus(t *testing.T) {
 			s.LauncherPod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 				Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available: 2 Insufficient memory."}}
 		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: 2 Insufficient memory."},
+		"the scheduler has not looked again since the import": {"Always", func(s *scene) {
+			s.Claim = &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}}
+			s.waitsForClaims()
+		}, "Starting", "Pod virt-launcher-x: waiting to be ready"},
+		"another claim is missing": {"Always", func(s *scene) {
+			s.Claim = &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}}
+			s.VirtualServer.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{{Name: "data", VolumeSource: v1beta1.VolumeSource{
+				PersistentVolumeClaim: &v1beta1.PersistentVolumeClaimSource{ClaimName: "data"}}}}
+			s.waitsForClaims()
+		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."},
 		"running": {"Always", func(s *scene) { s.instance(firstUID, kubevirtv1.Running) }, "Running", ""},
 		"paused": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Running)
@@ -223,4 +233,11 @@ func TestVirtHandlerThatFellSilent(t *testing.T) {
 	assert.Equal(t, "Node node-a: virt-handler not heard from since 2024-03-21T08:20:00Z", got.Message)
 	assert.Equal(t, metav1.ConditionUnknown, condition(t, got, "Ready").Status)
 	assert.Equal(t, metav1.ConditionUnknown, condition(t, got, "Failure").Status)
+}
+
+// waitsForClaims gives the machine a pod that the scheduler refused for want of a claim.
+func (s *scene) waitsForClaims() {
+	s.instance(firstUID, kubevirtv1.Scheduling)
+	s.LauncherPod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+		Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."}}
 }

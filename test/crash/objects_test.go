@@ -66,14 +66,6 @@ func withEverything(vs *v1beta1.VirtualServer) {
 	vs.Spec.Network.TCP = []int32{22}
 }
 
-// instanceUID is the UID of the instance that runs now.
-func instanceUID(e *framework.Environment, machine string) types.UID {
-	e.T.Helper()
-	instance := e.Instance(machine)
-	require.NotNil(e.T, instance, "machine %s has an instance", machine)
-	return instance.UID
-}
-
 // waitOtherInstance waits until the machine runs in another instance than before and nothing is pending.
 func waitOtherInstance(e *framework.Environment, name string, before types.UID) *v1beta1.VirtualServer {
 	e.T.Helper()

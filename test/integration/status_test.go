@@ -94,6 +94,47 @@ func TestCrashIsAFailureAndKeepsItsCause(t *testing.T) {
 	}
 }
 
+// Under RerunOnFailure a crash is what starts the machine again; under Manual nothing does, and the failure stands.
+func TestCrashUnderTheOtherStrategies(t *testing.T) {
+	t.Parallel()
+	for strategy, want := range map[v1beta1.RunStrategy]v1beta1.PrintableStatus{
+		v1beta1.RunStrategyRerunOnFailure: v1beta1.StatusRunning,
+		v1beta1.RunStrategyManual:         v1beta1.StatusStopped,
+	} {
+		t.Run(string(strategy), func(t *testing.T) {
+			t.Parallel()
+			e := framework.New(t)
+			e.Create(framework.Minimal("machine", framework.WithStrategy(strategy)))
+			if strategy == v1beta1.RunStrategyManual {
+				e.WaitStatus("machine", v1beta1.StatusStopped)
+				e.MustOperate("machine", "start")
+			}
+			first := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM
+			e.GuestFault(first.Name, "crash")
+			vs := e.Wait("machine", "ends up "+string(want)+" with its failure", func(vs *v1beta1.VirtualServer) string {
+				failure := vs.Status.LastFailure
+				if vs.Status.PrintableStatus != want || failure == nil || failure.InstanceUID != first.InstanceUID ||
+					want == v1beta1.StatusRunning && vs.Status.VM.InstanceUID == first.InstanceUID {
+					return "not there yet"
+				}
+				return ""
+			})
+			assert.Equal(t, strategy, vs.Status.RunStrategy)
+			failed := findCondition(vs, v1beta1.ConditionFailure)
+			require.NotNil(t, failed)
+			if want == v1beta1.StatusRunning {
+				assert.Equal(t, "Recovered", failed.Reason)
+				return
+			}
+			assert.Equal(t, metav1.ConditionTrue, failed.Status)
+			assert.Contains(t, vs.Status.Message, "use start", "the message says how it runs again")
+			e.MustOperate("machine", "start")
+			vs = e.WaitSettled("machine", v1beta1.StatusRunning)
+			assert.Equal(t, metav1.ConditionFalse, findCondition(vs, v1beta1.ConditionFailure).Status)
+		})
+	}
+}
+
 func TestMachineThatNeverBootsIsInACrashLoop(t *testing.T) {
 	t.Parallel()
 	e := framework.New(t)

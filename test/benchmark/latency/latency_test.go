@@ -90,24 +90,40 @@ func operated(e *framework.Environment, timeline *timeline, wanted int) []row {
 			e.MustOperate(name, "stop")
 			stop.samples = append(stop.samples, timeline.await(began, "strategy", machines[name], "Halted").Sub(began))
 		}
+		settled(e, names, v1beta1.StatusStopped)
+		round := time.Now()
 		for _, name := range names {
-			e.WaitSettled(name, v1beta1.StatusStopped)
 			began := time.Now()
 			e.MustOperate(name, "start")
 			start.samples = append(start.samples, timeline.await(began, "strategy", machines[name], "Always").Sub(began))
-			up := timeline.await(began, "phase", machines[name], "Running")
-			runs.samples = append(runs.samples, late(up, timeline.await(began, "status", name, "Running")))
 		}
 		for _, name := range names {
-			e.WaitSettled(name, v1beta1.StatusRunning)
-			began := time.Now()
-			e.GuestFault(machines[name], "crash")
-			down := timeline.await(began, "phase", machines[name], "Failed")
-			crashed.samples = append(crashed.samples, late(down, timeline.await(began, "status", name, "Starting")))
-			e.WaitSettled(name, v1beta1.StatusRunning)
+			up := timeline.await(round, "phase", machines[name], "Running")
+			runs.samples = append(runs.samples, late(up, timeline.await(round, "status", name, "Running")))
 		}
+		settled(e, names, v1beta1.StatusRunning)
+		round = time.Now()
+		for _, name := range names {
+			e.GuestFault(machines[name], "crash")
+		}
+		for _, name := range names {
+			down := timeline.await(round, "phase", machines[name], "Failed")
+			crashed.samples = append(crashed.samples, late(down, timeline.await(round, "status", name, "Starting")))
+		}
+		// The next instance has to run before it can be stopped.
+		for _, name := range names {
+			timeline.await(round, "phase", machines[name], "Running")
+		}
+		settled(e, names, v1beta1.StatusRunning)
 	}
 	return []row{stop, start, runs, crashed}
+}
+
+func settled(e *framework.Environment, names []string, status v1beta1.PrintableStatus) {
+	e.T.Helper()
+	for _, name := range names {
+		e.WaitSettled(name, status)
+	}
 }
 
 // late is how long after the event the status was seen. Both come through watches of their own, so that the status can
