@@ -16,10 +16,12 @@ import (
 )
 
 // Sizes of websocket buffers in bytes. Write buffers come from a pool and are held only while a message is written, so that an
-// idle stream costs little. The read buffer only holds frame headers and short messages; long ones are read past it.
+// idle stream costs little. The read buffer only holds frame headers and short messages; long ones are read past it. A write
+// buffer is larger than the messages of 64 KiB that are usual: one that is just full is sent before the end of its message is
+// seen, and an empty frame follows, which every server on the way has to carry.
 const (
 	readBufferSize  = 4 << 10
-	writeBufferSize = 64 << 10
+	writeBufferSize = 65 << 10
 )
 
 // handshakeTimeout bounds the dial, the TLS handshake and the upgrade to KubeVirt, which itself dials a node first.

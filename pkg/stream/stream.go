@@ -53,15 +53,14 @@ const (
 func (g *Gateway) Stream(call Call, responder rest.Responder) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		err := g.serve(w, req, call)
-		code := http.StatusSwitchingProtocols
-		if err != nil {
-			code = statusCode(err)
-			if req.ProtoMajor == 1 {
-				w.Header().Set("Connection", "close")
-			}
-			responder.Error(err)
+		if err == nil {
+			return
 		}
-		g.metrics.opened.WithLabelValues(string(call.Kind), strconv.Itoa(code)).Inc()
+		if req.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		g.metrics.opened.WithLabelValues(string(call.Kind), strconv.Itoa(statusCode(err))).Inc()
+		responder.Error(err)
 	})
 }
 
@@ -253,6 +252,7 @@ func (o *opening) upgrade() error {
 	switch {
 	case err == nil:
 		o.client = client
+		o.gateway.metrics.opened.WithLabelValues(string(o.call.Kind), strconv.Itoa(http.StatusSwitchingProtocols)).Inc()
 		return nil
 	case failure != nil:
 		return failure

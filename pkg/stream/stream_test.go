@@ -11,6 +11,8 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/testutil"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 )
@@ -303,4 +305,22 @@ func TestSilentPeerIsDropped(t *testing.T) {
 	// Nothing reads from the client, so nothing answers the pings.
 	assert.Eventually(t, func() bool { return len(b.gateway.Sessions().List("", "")) == 0 }, 8*time.Second, 20*time.Millisecond)
 	_ = client
+}
+
+func TestAStreamIsCountedWhenItOpens(t *testing.T) {
+	b := newBench(t, upgraded(echo))
+	require.NoError(t, b.gateway.metrics.Register(metrics.NewKubeRegistry().Register))
+	count := func(code string) float64 {
+		value, err := testutil.GetCounterMetricValue(b.gateway.metrics.opened.WithLabelValues("console", code))
+		require.NoError(t, err)
+		return value
+	}
+	client := b.mustConnect("alice", "/console")
+	require.NoError(t, client.WriteMessage(websocket.BinaryMessage, []byte("hello")))
+	_, _, err := client.ReadMessage()
+	require.NoError(t, err)
+	assert.Equal(t, 1.0, count("101"), "it is open, and may be for hours")
+	_, _, err = b.connect("bob", "/console")
+	require.Error(t, err)
+	assert.Equal(t, 1.0, count("409"))
 }

@@ -105,8 +105,8 @@ func (p *plugin) shows(t *testing.T) {
 		}
 		return nil
 	})
-	// There is no kubelet here that could show a log; the plugin finds the pod and says what kept it.
-	p.fails("", "logs", "my-vs")
+	// There is no kubelet here that could show a log. The words of kube-apiserver show that the plugin asked for the right one.
+	p.fails("guest-console-log", "logs", "my-vs")
 }
 
 // A wait that does not come to its end says how far it came, and what to try.

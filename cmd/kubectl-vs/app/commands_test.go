@@ -169,6 +169,8 @@ func TestTheSerialLogIsThatOfTheNewestPod(t *testing.T) {
 	}
 	assert.Equal(t, "new", consolePod(pods).Name)
 	assert.Nil(t, consolePod(pods[2:]))
+	sidecar := launcher("sidecar", 12, func(pod *corev1.Pod) { pod.Spec.InitContainers = []corev1.Container{{Name: consoleLogContainer}} })
+	assert.Equal(t, "sidecar", consolePod(append(pods, *sidecar)).Name)
 }
 
 func TestWhenAnEventWasSeenLast(t *testing.T) {

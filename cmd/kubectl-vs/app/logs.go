@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,8 @@ func (s *session) logsCommand() *cobra.Command {
 func consolePod(pods []corev1.Pod) *corev1.Pod {
 	var newest *corev1.Pod
 	for i := range pods {
-		for _, container := range pods[i].Spec.Containers {
+		// KubeVirt runs it as a sidecar, which is an init container that goes on; older versions had it among the others.
+		for _, container := range slices.Concat(pods[i].Spec.InitContainers, pods[i].Spec.Containers) {
 			if container.Name == consoleLogContainer && (newest == nil || newest.CreationTimestamp.Before(&pods[i].CreationTimestamp)) {
 				newest = &pods[i]
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -130,7 +130,7 @@ func (s *session) named(command *cobra.Command) *cobra.Command {
 
 // firstIsName refuses a name that would lead to another path of the API.
 func firstIsName(_ *cobra.Command, arguments []string) error {
-	if problems := path.IsValidPathSegmentName(arguments[0]); len(problems) > 0 || arguments[0] == "" {
+	if problems := content.IsPathSegmentName(arguments[0]); len(problems) > 0 || arguments[0] == "" {
 		return fmt.Errorf("%q is not the name of a VirtualServer%s", arguments[0], strings.Join(append([]string{""}, problems...), ": "))
 	}
 	return nil
