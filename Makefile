@@ -48,7 +48,7 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
-	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|disruption|crash|streams|model/live|benchmark/|docs)')
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|disruption|model/live|benchmark/|docs)')
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
@@ -60,7 +60,7 @@ bench: lab ## Measure the product against its peers: a CustomResourceDefinition 
 
 .PHONY: storm
 storm: lab ## Kill the product KILLS times (default 200) while twenty machines are restarted, on a control plane of its own.
-	@CRASH_KILLS=$${KILLS:-200} $(GO) test -count=1 -timeout 90m -v -run 'TestCrash/restart_storm' ./test/crash
+	@CRASH_KILLS=$${KILLS:-200} $(GO) test -count=1 -timeout 90m -v -run 'TestCrash/restart_storm' ./test/disruption/crash
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s).

@@ -4,6 +4,6 @@
 // The tests kill the product and exchange its store, so they share a control plane with nobody. They start one of their
 // own, or use the one that the environment variable VIRTUALSERVER_CONTROLPLANE names:
 //
-//	go test ./test/crash -v
-//	CRASH_KILLS=200 CRASH_SEED=42 go test ./test/crash -v -timeout 60m -run TestCrash/restart_storm
+//	go test ./test/disruption/crash -v
+//	CRASH_KILLS=200 CRASH_SEED=42 go test ./test/disruption/crash -v -timeout 60m -run TestCrash/restart_storm
 package crash
