@@ -25,14 +25,14 @@ formatting() { local bad; bad=$(own | xargs gofmt -l); [ -z "${bad}" ] || { echo
 layout() { go run ./hack/check-layout; }
 vet() { go vet ./...; }
 lint() { go tool staticcheck -checks 'all,-ST1000,-ST1003,-ST1005' $(go list ./... | grep -v /pkg/generated/); }
-modules() { go mod tidy -diff; }
+modules() { go mod tidy -diff && go mod verify; }
 shell() { local script; for script in hack/*.sh .ci/run; do bash -n "${script}" || return 1; done; }
 
 echo "Verifying:"
 check formatting formatting
 check "imports and layout" layout
 check "shell scripts" shell
-check "go.mod is tidy" modules
+check "go.mod is tidy, modules are genuine" modules
 check vet vet
 check staticcheck lint
 check "generated code" hack/verify-codegen.sh
