@@ -32,7 +32,7 @@ echo "Verifying:"
 check formatting formatting
 check "imports and layout" layout
 check "shell scripts" shell
-check "go.mod is tidy, modules are genuine" modules
+check "go.mod and modules" modules
 check vet vet
 check staticcheck lint
 check "generated code" hack/verify-codegen.sh
