@@ -83,6 +83,8 @@ func TestKubectlVSOperates(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict([]byte(p.vs("unpause", "my-vs", "--wait", "-o", "yaml").Stdout), unpaused))
 	assert.Equal(t, v1beta1.StatusRunning, unpaused.Status.PrintableStatus)
 
+	// KubeVirt calls a machine ready a moment after it runs again.
+	p.MustKubectl("wait", "--for=condition=Ready", "--timeout=90s", "virtualserver/my-vs")
 	p.shows(t)
 	p.vs("stop", "my-vs", "--force", "--wait")
 	p.vs("start", "my-vs", "--paused", "--wait")
