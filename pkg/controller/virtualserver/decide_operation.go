@@ -181,6 +181,10 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 	case m.startQueued && m.startPaused != op.Paused:
 		// It was asked for by a start that is not wanted any more.
 		return operationDecision{action: actionCancel}
+	case m.startQueued && m.exists && !m.stopQueued && m.strategy == v1beta1.RunStrategyManual:
+		// The instance ended before virt-controller saw it. Under Manual KubeVirt then neither starts another one nor drops
+		// the start; asked anew, it removes the ended instance first.
+		return operationDecision{action: actionCancel}
 	case m.startQueued:
 		return waitFor(messageAsked)
 	case m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed:

@@ -195,3 +195,19 @@ func TestStrayStart(t *testing.T) {
 	assert.False(t, strayStart(machine(always, startRequest), always), "the machine is to run")
 	assert.False(t, strayStart(machine(always, startRequest), halted), "the strategy is not written yet")
 }
+
+// A guest can end before virt-controller has seen it run. KubeVirt then keeps the start and does nothing with it.
+func TestStartOfAnInstanceThatEndedUnseen(t *testing.T) {
+	op := v1beta1.Operation{
+		Type: v1beta1.OperationStart, FromRunStrategy: v1beta1.RunStrategyManual, ToRunStrategy: v1beta1.RunStrategyManual,
+	}
+	manual := v1beta1.RunStrategyManual
+	failed := instance("2", kubevirtv1.Failed)
+	runOperationTests(t, []operationTest{
+		{name: "the start is stuck", op: op, vm: machine(manual, startRequest), vmi: failed, want: actionCancel},
+		{name: "then it is asked for anew", op: op, vm: machine(manual), vmi: failed, want: actionStart},
+		{name: "KubeVirt removes the instance", op: op, vm: machine(manual, queuedStop("2"), startRequest), vmi: failed,
+			want: actionWait},
+		{name: "KubeVirt makes the instance", op: op, vm: machine(manual, startRequest), want: actionWait},
+	})
+}

@@ -230,6 +230,11 @@ func (s State) stepsOfRestart(add func(func(*State))) {
 		add(func(n *State) { n.Pending = Pending{} })
 	case s.Machine.active():
 		add(func(n *State) { n.Machine, n.Queued = Stopping, true })
+		if s.Pending.Forced {
+			// KubeVirt deletes the pod itself (RestartVMRequestHandler in pkg/virt-api/rest), so the instance can have ended
+			// before virt-controller deletes it. Taken back then, it stays as it is under Manual.
+			add(func(n *State) { n.Machine, n.Queued = Ended, true })
+		}
 	case !s.Queued:
 		add(func(n *State) { n.Queued = true })
 	}
