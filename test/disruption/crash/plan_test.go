@@ -17,7 +17,7 @@ const (
 )
 
 // defaultKills is the number of kills in a run of all tests; a long run has 200.
-const defaultKills = 15
+const defaultKills = 8
 
 // blow is one kill of the product: when it strikes, and what follows.
 type blow struct {

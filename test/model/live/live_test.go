@@ -22,9 +22,9 @@ import (
 )
 
 var (
-	seed      = flag.Uint64("model.seed", 0, "seed of the sequences; 0 chooses one")
+	seed      = flag.Uint64("model.seed", 11, "seed of the sequences; 0 chooses one")
 	first     = flag.Int("model.first", 0, "number of the first sequence, to run one again")
-	sequences = flag.Int("model.sequences", 24, "number of sequences")
+	sequences = flag.Int("model.sequences", 8, "number of sequences")
 	actions   = flag.Int("model.actions", 5, "number of actions in each sequence")
 	killEvery = flag.Duration("model.kill-every", 6*time.Second, "mean time between two kills of the product; 0 for none")
 )

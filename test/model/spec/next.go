@@ -81,6 +81,10 @@ func (s State) superseded() []State {
 		// KubeVirt starts it again before it learns of another strategy.
 		asked.Machine, asked.Queued = s.Machine, true
 		return append(states, asked)
+	case !s.Machine.active() && s.Strategy == Halted && s.Queued:
+		// The guest ended before KubeVirt knew of Halted: its Always branch made another instance, which Halted ends.
+		asked.Queued, asked.QueuedPaused, asked.Instances = false, false, s.Instances+1
+		return append(states, asked)
 	case !s.Machine.active():
 		return states
 	case s.Strategy == Halted, pending.Kind == Stop:
