@@ -82,8 +82,8 @@ func (s State) superseded() []State {
 		asked.Machine, asked.Queued = s.Machine, true
 		return append(states, asked)
 	case !s.Machine.active() && s.Strategy == Halted && s.Queued:
-		// The guest ended before KubeVirt knew of Halted: its Always branch made another instance, which Halted ends.
-		asked.Queued, asked.QueuedPaused, asked.Instances = false, false, s.Instances+1
+		// The guest ended before KubeVirt knew of Halted: its Always branch makes another instance, which Halted ends.
+		asked.Machine, asked.Doomed = s.Machine, true
 		return append(states, asked)
 	case !s.Machine.active():
 		return states
@@ -177,7 +177,11 @@ func (s State) Steps() []State {
 			if n.QueuedPaused {
 				n.Machine = Paused
 			}
-			n.Queued, n.QueuedPaused, n.Instances = false, false, n.Instances+1
+			if n.Doomed {
+				n.Machine = Stopping
+			}
+			dequeue(n)
+			n.Instances++
 		})
 	}
 	if s.Queued && s.Strategy == Halted {
@@ -200,7 +204,7 @@ func (s State) mustStartPaused() bool {
 }
 
 // dequeue takes back what KubeVirt was asked for.
-func dequeue(n *State) { n.Queued, n.QueuedPaused = false, false }
+func dequeue(n *State) { n.Queued, n.QueuedPaused, n.Doomed = false, false, false }
 
 func (s State) stepsOfStart(add func(func(*State))) {
 	// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.

@@ -121,8 +121,8 @@ type State struct {
 	Instances int
 	Pending   Pending
 	// Queued says that KubeVirt starts the machine once more as soon as it has no instance, and QueuedPaused that it then
-	// starts paused.
-	Queued, QueuedPaused bool
+	// starts paused. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
+	Queued, QueuedPaused, Doomed bool
 	// Lags says that KubeVirt may not know the strategy in force yet.
 	Lags bool
 }
