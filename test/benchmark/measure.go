@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -48,7 +49,7 @@ func measure(ctx context.Context, plan plan, subjects []subject) ([]result, erro
 		measured, err := takeTurns(ctx, plan, subjects, operation.Name, func(ctx context.Context, p place) (sample, error) {
 			return batch(ctx, operation, subjects[p.Subject], p)
 		})
-		if err := firstError(err, stop()); err != nil {
+		if err := errors.Join(err, stop()); err != nil {
 			return nil, fmt.Errorf("%s: %w", operation.Name, err)
 		}
 		results = append(results, measured)
@@ -120,13 +121,4 @@ func batch(ctx context.Context, operation operation, s subject, p place) (sample
 	taken := sample{Latencies: slices.Concat(latencies...)}
 	taken.PerSecond = float64(len(taken.Latencies)) / time.Since(began).Seconds()
 	return taken, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"tensorstack.dev/virtualserver/test/benchmark/statistics"
 )
 
 // report prints a Markdown table. Each row says how a subject compares with the first one, the CustomResourceDefinition.
@@ -21,7 +23,7 @@ func report(out io.Writer, plan plan, results []result) error {
 		for i, name := range result.Subjects {
 			peer, own := pool(result.Samples[0]), pool(result.Samples[i])
 			fmt.Fprintf(table, "\t %s\t %s\t %.0f\t %.2f\t %s\t %s\t %.2f\t\n", result.Operation, name,
-				median(rates(result.Samples[i])), median(ratios(result.Samples[i], result.Samples[0])),
+				statistics.Median(rates(result.Samples[i])), statistics.Median(ratios(result.Samples[i], result.Samples[0])),
 				quantile(own, 0.5).Round(10*time.Microsecond), quantile(own, 0.99).Round(10*time.Microsecond),
 				float64(quantile(own, 0.99))/float64(quantile(peer, 0.99)))
 		}
@@ -63,17 +65,4 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	}
 	rank := int(q * float64(len(sorted)))
 	return sorted[min(rank, len(sorted)-1)]
-}
-
-// median of values in any order; 0 without any.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
 }

@@ -7,12 +7,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"tensorstack.dev/virtualserver/test/benchmark/statistics"
 )
 
 func TestFiguresOfTheReport(t *testing.T) {
-	assert.Zero(t, median(nil))
-	assert.InDelta(t, 2, median([]float64{9, 1, 2}), 0)
-	assert.InDelta(t, 1.5, median([]float64{2, 1}), 0)
+	assert.Zero(t, statistics.Median[float64](nil))
+	assert.InDelta(t, 2, statistics.Median([]float64{9, 1, 2}), 0)
+	assert.InDelta(t, 1.5, statistics.Median([]float64{2, 1}), 0)
 	sorted := []time.Duration{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 	assert.Equal(t, time.Duration(6), quantile(sorted, 0.5))
 	assert.Equal(t, time.Duration(10), quantile(sorted, 0.99))

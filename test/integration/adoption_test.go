@@ -113,12 +113,7 @@ func TestInstanceDeletedByHand(t *testing.T) {
 		t.Run(string(strategy), func(t *testing.T) {
 			t.Parallel()
 			e := framework.New(t)
-			e.Create(framework.Minimal("machine", framework.WithStrategy(strategy)))
-			if strategy == v1beta1.RunStrategyManual {
-				e.WaitStatus("machine", v1beta1.StatusStopped)
-				e.MustOperate("machine", "start")
-			}
-			vs := e.WaitSettled("machine", v1beta1.StatusRunning)
+			vs := createRunning(e, strategy)
 			e.Delete("virtualmachineinstances", vs.Status.VM.Name)
 			vs = e.Wait("machine", "ends up "+string(want), func(now *v1beta1.VirtualServer) string {
 				if now.Status.PrintableStatus != want || now.Status.VM.InstanceUID == vs.Status.VM.InstanceUID {

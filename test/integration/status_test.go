@@ -104,12 +104,7 @@ func TestCrashUnderTheOtherStrategies(t *testing.T) {
 		t.Run(string(strategy), func(t *testing.T) {
 			t.Parallel()
 			e := framework.New(t)
-			e.Create(framework.Minimal("machine", framework.WithStrategy(strategy)))
-			if strategy == v1beta1.RunStrategyManual {
-				e.WaitStatus("machine", v1beta1.StatusStopped)
-				e.MustOperate("machine", "start")
-			}
-			first := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM
+			first := createRunning(e, strategy).Status.VM
 			e.GuestFault(first.Name, "crash")
 			vs := e.Wait("machine", "ends up "+string(want)+" with its failure", func(vs *v1beta1.VirtualServer) string {
 				failure := vs.Status.LastFailure
@@ -157,12 +152,7 @@ func TestShutdownFromInsideTheGuest(t *testing.T) {
 		t.Run(string(strategy), func(t *testing.T) {
 			t.Parallel()
 			e := framework.New(t)
-			e.Create(framework.Minimal("machine", framework.WithStrategy(strategy)))
-			if strategy == v1beta1.RunStrategyManual {
-				e.WaitStatus("machine", v1beta1.StatusStopped)
-				e.MustOperate("machine", "start")
-			}
-			vs := e.WaitSettled("machine", v1beta1.StatusRunning)
+			vs := createRunning(e, strategy)
 			first := vs.Status.VM.InstanceUID
 			e.GuestFault(vs.Status.VM.Name, "shutdown")
 			vs = e.Wait("machine", "ends up "+string(want), func(vs *v1beta1.VirtualServer) string {

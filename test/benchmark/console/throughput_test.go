@@ -2,13 +2,13 @@ package console
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/test/benchmark/statistics"
 	"tensorstack.dev/virtualserver/test/framework"
 )
 
@@ -66,17 +66,10 @@ func TestThroughput(t *testing.T) {
 	assert.GreaterOrEqual(t, both.ratio(), goal, "%s: a transfer is there and back", both.name)
 }
 
-func (s *series) ratio() float64 { return median(s.kubevirt).Seconds() / median(s.ours).Seconds() }
-
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
+func (s *series) ratio() float64 {
+	return statistics.Median(s.kubevirt).Seconds() / statistics.Median(s.ours).Seconds()
 }
 
 func rate(bytes int64, times []time.Duration) float64 {
-	return float64(bytes) / (1 << 20) / median(times).Seconds()
+	return float64(bytes) / (1 << 20) / statistics.Median(times).Seconds()
 }

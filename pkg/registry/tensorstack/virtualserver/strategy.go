@@ -84,9 +84,10 @@ func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 	}
 }
 
-// editOperation makes an edit that changes the strategy in force, or takes the place of an operation, one itself: a stop if it becomes Halted, and a start if
-// it becomes Always or RerunOnFailure, as it would be for a VirtualServer that was just created. KubeVirt alone would leave
-// a machine stopped whose last run is still shutting down, and would obey an older operation that it holds in its queue.
+// editOperation makes an edit that changes the strategy in force, or takes the place of an operation, one itself: a stop if
+// it becomes Halted, and a start if it becomes Always or RerunOnFailure, as it would be for a VirtualServer that was just
+// created. KubeVirt alone would leave a machine stopped whose last run is still shutting down, and would obey an older
+// operation that it holds in its queue.
 func (s Strategy) editOperation(ctx context.Context, status *tensorstack.VirtualServerStatus, from tensorstack.RunStrategy) {
 	operation := tensorstack.OperationStart
 	switch status.RunStrategy {
