@@ -4,6 +4,7 @@ package model
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -25,6 +26,7 @@ var (
 	first     = flag.Int("model.first", 0, "number of the first sequence, to run one again")
 	sequences = flag.Int("model.sequences", number("MODEL_SEQUENCES", 300), "number of sequences")
 	actions   = flag.Int("model.actions", 12, "number of actions in each sequence")
+	failures  = flag.Int64("model.failures", 1, "number of sequences that may fail before the test stops")
 )
 
 func number(variable string, otherwise int) int {
@@ -39,16 +41,23 @@ func TestRandomSequences(t *testing.T) {
 		*seed = rand.Uint64N(1_000_000)
 	}
 	t.Logf("seed %d, %d sequences of %d actions", *seed, *sequences, *actions)
-	var next, checks atomic.Int64
+	var next, checks, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range 2 {
 		workers.Go(func() {
-			for !t.Failed() {
+			for failed.Load() < *failures {
 				number := *first + int(next.Add(1)) - 1
 				if number >= *first+*sequences {
 					return
 				}
-				synctest.Test(t, func(t *testing.T) { checks.Add(int64(runOne(t, *seed, number))) })
+				synctest.Test(t, func(t *testing.T) {
+					done, err := runOne(t, *seed, number)
+					checks.Add(int64(done))
+					if err != nil {
+						failed.Add(1)
+						t.Error(err)
+					}
+				})
 			}
 		})
 	}
@@ -57,13 +66,13 @@ func TestRandomSequences(t *testing.T) {
 }
 
 // runOne runs one sequence and returns how often machine and specification were compared.
-func runOne(t *testing.T, seed uint64, number int) int {
+func runOne(t *testing.T, seed uint64, number int) (int, error) {
 	_, checks, err := play(t, seed, number)
 	if err != nil {
-		t.Errorf("sequence %d of seed %d: %v\nto run it again: go test ./test/model -model.seed %d -model.first %d "+
+		err = fmt.Errorf("sequence %d of seed %d: %w\nto run it again: go test ./test/model -model.seed %d -model.first %d "+
 			"-model.sequences 1 -model.actions %d", number, seed, err, seed, number, *actions)
 	}
-	return checks
+	return checks, err
 }
 
 // play plays a sequence. Some meet no faults, some are killed often, and some have a bad network.

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
@@ -42,10 +44,22 @@ func (k *KubeVirt) stopRequest() kubevirtv1.VirtualMachineStateChangeRequest {
 	return kubevirtv1.VirtualMachineStateChangeRequest{Action: kubevirtv1.StopRequest, UID: &uid}
 }
 
-func (k *KubeVirt) write(strategy kubevirtv1.VirtualMachineRunStrategy) {
+func (k *KubeVirt) write(strategy kubevirtv1.VirtualMachineRunStrategy, manager string) {
 	vm := k.machine.DeepCopy()
 	vm.Spec.RunStrategy = &strategy
+	k.setManager(vm, manager)
 	k.setMachine(vm)
+}
+
+// setManager notes who wrote the strategy, as kube-apiserver does.
+func (k *KubeVirt) setManager(vm *kubevirtv1.VirtualMachine, manager string) {
+	if k.machine != nil && strategyOf(k.machine) == strategyOf(vm) {
+		return
+	}
+	vm.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Time: ptr.To(metav1.Now()), FieldsType: "FieldsV1",
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:runStrategy":{}}}`),
+	}}
 }
 
 func (k *KubeVirt) missing(name string) error {
@@ -72,7 +86,7 @@ func (k *KubeVirt) start(name string, options kubevirtv1.StartOptions) error {
 		if options.Paused {
 			return k.request(start)
 		}
-		k.write(kubevirtv1.RunStrategyAlways)
+		k.write(kubevirtv1.RunStrategyAlways, "virt-api")
 		return nil
 	case kubevirtv1.RunStrategyRerunOnFailure, kubevirtv1.RunStrategyManual:
 		rerun := strategy == kubevirtv1.RunStrategyRerunOnFailure
@@ -119,7 +133,7 @@ func (k *KubeVirt) stop(name string, options kubevirtv1.StopOptions) error {
 		}
 		return k.request(k.stopRequest())
 	default:
-		k.write(kubevirtv1.RunStrategyHalted)
+		k.write(kubevirtv1.RunStrategyHalted, "virt-api")
 		return nil
 	}
 }

@@ -103,7 +103,8 @@ func (w *World) changed(kind watch.EventType, vs *tensorstack.VirtualServer) {
 	w.ledger.see(vs)
 }
 
-// start starts the controller.
+// start starts the controller and waits until it watches: what is written between its first list and its first watch
+// would be lost to it, which the watches of a real server do not do.
 func (w *World) start() {
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.kill, w.stopped = cancel, make(chan struct{})
@@ -117,6 +118,7 @@ func (w *World) start() {
 		defer close(stopped)
 		process.Run(ctx, workers)
 	}()
+	synctest.Wait()
 }
 
 // Kill ends the product as "kill -9" does, and starts it again. A request that is under way is lost before or after it

@@ -103,7 +103,15 @@ func (s State) edit(to Strategy) []State {
 		return []State{s}
 	}
 	var next []State
-	for _, state := range s.superseded() {
+	states := s.superseded()
+	if to == Manual && s.Machine == Ended && s.Queued {
+		// KubeVirt restarts what failed only if it sees that before it sees Manual (syncRunStrategy).
+		for _, state := range states {
+			dequeue(&state)
+			states = append(states, state)
+		}
+	}
+	for _, state := range states {
 		state.Wanted = to
 		kind := map[Strategy]Kind{Always: Start, RerunOnFailure: Start, Halted: Stop}[to]
 		if kind != "" && (to != state.Strategy || s.Pending.Kind != "") {
@@ -215,7 +223,7 @@ func (s State) stepsOfStart(add func(func(*State))) {
 	if s.Queued && s.QueuedPaused != s.Pending.Paused && asks {
 		add(dequeue)
 	}
-	if s.Machine.active() || s.Strategy == Always && (s.Queued || !s.Pending.Paused) {
+	if s.Machine.active() || s.Strategy == Always && (s.Queued || !s.mustStartPaused()) {
 		add(func(n *State) { n.Pending = Pending{} })
 	}
 }
@@ -227,7 +235,9 @@ func (s State) stepsOfStop(add func(func(*State))) {
 	if s.Machine.active() && s.Strategy == Manual {
 		add(func(n *State) { n.Machine = Stopping })
 	}
-	if !s.Queued && (s.Strategy == Halted || s.Machine.gone()) {
+	// Under Halted KubeVirt may still be at a start for the strategy before, which is in no queue: virt-controller works on
+	// what it has seen.
+	if s.Strategy == Halted || !s.Queued && s.Machine.gone() {
 		add(func(n *State) { n.Pending = Pending{} })
 	}
 }
