@@ -32,6 +32,10 @@ const (
 // messageAsked stands in a pending operation after KubeVirt has accepted it.
 const messageAsked = "KubeVirt has been asked and carries it out."
 
+// messageNotTaken stands there while KubeVirt may still act on the strategy before: virt-controller works on what it has
+// seen, and under RerunOnFailure it puts a start of its own into its queue.
+const messageNotTaken = "It waits for KubeVirt to act on the run strategy."
+
 // operationDecision is what to do next for a pending operation.
 type operationDecision struct {
 	action operationAction
@@ -83,8 +87,9 @@ func decideOperation(
 // machineState is what the decisions look at.
 type machineState struct {
 	strategy v1beta1.RunStrategy
-	// taken says that KubeVirt has acted on the strategy. Before, it may still stop the machine for the one before.
-	taken bool
+	// taken says that KubeVirt has acted on the strategy, if there is an instance. Before, it may still stop the machine for
+	// the one before. outdated says that it has acted on another one, for which it may still start the machine.
+	taken, outdated bool
 	// exists says that there is an instance, ended or not; live that it has not ended; deleting that it is being deleted.
 	exists, live, deleting bool
 	uid                    types.UID
@@ -97,7 +102,13 @@ type machineState struct {
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
-	m := machineState{strategy: strategyOf(vm), taken: v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)}
+	m := machineState{strategy: strategyOf(vm)}
+	same := v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)
+	// The strategy alone does not tell: it may have been another one for a moment, on which KubeVirt acts now. While there is
+	// an instance, KubeVirt also writes the generation that it has acted on (syncGenerationInfo).
+	m.taken = same && vm.Status.DesiredGeneration == vm.Generation
+	// KubeVirt writes no strategy into the status before the machine has had an instance (updateStatus).
+	m.outdated = !same && vm.Status.RunStrategy != ""
 	if start := queuedStart(vm); start != nil {
 		m.startQueued, m.startPaused = true, startsPaused(start)
 	}
@@ -173,7 +184,7 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 	case m.stopping():
 		return waitFor("It waits for the machine to finish shutting down.")
 	case m.live && !m.taken && op.FromRunStrategy != op.ToRunStrategy:
-		return waitFor("It waits for KubeVirt to act on the run strategy.")
+		return waitFor(messageNotTaken)
 	case m.live && m.uid != op.InstanceUID:
 		return done("")
 	case m.live:
@@ -199,7 +210,10 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 func decideHalt(op *v1beta1.Operation, m machineState) operationDecision {
 	halted := m.strategy == v1beta1.RunStrategyHalted
 	end := waitFor("It waits for the run strategy to be written to the VirtualMachine.")
-	if halted {
+	switch {
+	case halted && m.outdated:
+		end = waitFor(messageNotTaken)
+	case halted:
 		end = done("")
 	}
 	grace := op.GracePeriodSeconds
@@ -222,6 +236,8 @@ func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	switch {
 	case m.startQueued:
 		return operationDecision{action: actionCancel}
+	case !m.live && m.outdated:
+		return waitFor(messageNotTaken)
 	case !m.live:
 		return done("")
 	case m.strategy != op.ToRunStrategy:

@@ -22,6 +22,18 @@ func machine(strategy v1beta1.RunStrategy, queue ...kubevirtv1.VirtualMachineSta
 	}
 }
 
+// takenAs says which strategy KubeVirt has acted on.
+func takenAs(strategy v1beta1.RunStrategy, vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMachine {
+	vm.Status.RunStrategy = kubevirtv1.VirtualMachineRunStrategy(strategy)
+	return vm
+}
+
+// atGeneration says which generation of the spec there is, and which one KubeVirt has acted on.
+func atGeneration(generation, seen int64, vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMachine {
+	vm.Generation, vm.Status.DesiredGeneration = generation, seen
+	return vm
+}
+
 func queuedStop(uid types.UID) kubevirtv1.VirtualMachineStateChangeRequest {
 	return kubevirtv1.VirtualMachineStateChangeRequest{Action: kubevirtv1.StopRequest, UID: &uid}
 }
@@ -108,6 +120,8 @@ func TestDecideStartOperation(t *testing.T) {
 		{"manual with another strategy on the machine", underManual, machine(always), nil, actionWait, false},
 
 		{"rerun while KubeVirt may still halt the machine", toRerun, machine(rerun), running("old"), actionWait, false},
+		{"rerun while KubeVirt acts on what was written in between", toRerun, atGeneration(3, 1, takenAs(rerun, machine(rerun))), running("old"), actionWait, false},
+		{"rerun and KubeVirt has seen it", toRerun, atGeneration(3, 3, takenAs(rerun, machine(rerun))), running("old"), actionDone, false},
 		{"rerun after a shutdown", underRerun, machine(rerun), nil, actionStart, false},
 		{"rerun after a failure", underRerun, machine(rerun), instance("old", kubevirtv1.Failed), actionWait, false},
 	})
@@ -126,6 +140,8 @@ func TestDecideStopOperation(t *testing.T) {
 	runOperationTests(t, []operationTest{
 		{"the strategy is not written", toHalted, machine(always), running("a"), actionWait, false},
 		{"the strategy is written", toHalted, machine(halted), running("a"), actionDone, false},
+		{"KubeVirt has not seen the strategy", toHalted, takenAs(rerun, machine(halted)), nil, actionWait, false},
+		{"KubeVirt has seen the strategy", toHalted, takenAs(halted, machine(halted)), running("a"), actionDone, false},
 		{"a restart is queued", toHalted, machine(always, queuedStop("a"), startRequest), running("a"), actionCancel, true},
 		{"KubeVirt would turn Halted into Always", toHalted, machine(halted, startRequest), nil, actionCancel, true},
 
@@ -144,6 +160,7 @@ func TestDecideStopOperation(t *testing.T) {
 		{"manual and asked", underManual, machine(manual, queuedStop("a")), running("a"), actionWait, false},
 		{"manual and shutting down", underManual, machine(manual), deleting(running("a")), actionWait, false},
 		{"manual and ended", underManual, machine(manual), instance("a", kubevirtv1.Succeeded), actionDone, false},
+		{"manual, and KubeVirt may restart what failed", underManual, takenAs(rerun, machine(manual)), instance("a", kubevirtv1.Failed), actionWait, false},
 		{"manual and gone", underManual, machine(manual), nil, actionDone, false},
 		{"manual while a restart is queued", underManual, machine(manual, queuedStop("a"), startRequest), running("a"), actionCancel, false},
 		{"manual after a restart that it took the place of", underManual, machine(manual), running("b"), actionStop, false},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -71,8 +70,6 @@ type strategyState struct {
 	held bool
 	// pending says that an operation is pending. What the machine has may have been left there by one before it.
 	pending bool
-	// leftover says that the strategy was not changed by anybody: see startedForFailedRun.
-	leftover bool
 }
 
 // decideStrategy compares three values: that of the machine, the one that we last wrote, and the one wanted. What
@@ -92,8 +89,6 @@ func decideStrategy(s strategyState) strategyVerdict {
 		return strategyAdopt
 	case !changedOutside, s.pending && s.applied == s.wanted:
 		return strategyWrite
-	case s.leftover && s.wanted == v1beta1.RunStrategyHalted:
-		return strategyOverride
 	case s.applied == s.wanted && adoptable(s.machine) != "":
 		return strategyAdopt
 	default:
@@ -110,7 +105,6 @@ func (p *pass) strategyState() strategyState {
 		storeBehind: isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]),
 		held:        p.held(),
 		pending:     p.vs.Status.PendingOperation != nil,
-		leftover:    startedForFailedRun(p.machine, p.instance, p.clock.Now()),
 	}
 	if state.held {
 		state.wanted = v1beta1.RunStrategyHalted
@@ -139,17 +133,24 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 			return err
 		}
 	}
-	if decideStrategy(state) == strategyAdopt || state.leftover {
+	if decideStrategy(state) == strategyAdopt {
 		// The cache may be older than what we wrote over it ourselves.
-		if err := p.readMachine(ctx); err != nil {
-			return err
+		live, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+		if err != nil {
+			return fmt.Errorf("read VirtualMachine %s again: %w", p.name(), err)
 		}
+		if live.UID != p.machine.UID {
+			return errStale
+		}
+		p.machine = live
 		state = p.strategyState()
 	}
 	switch decideStrategy(state) {
 	case strategyAdopt:
 	case strategyOverride:
-		p.emitOverride(state)
+		p.emit(eventWarning, "RunStrategyOverridden", fmt.Sprintf(
+			"Run strategy %s was set on VirtualMachine %s, but %s is in force here and was set again",
+			state.machine, p.machine.Name, state.wanted))
 		return nil
 	default:
 		return nil
@@ -169,38 +170,6 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 	}
 	p.emit(eventNormal, "RunStrategyAdopted", message)
 	return nil
-}
-
-// readMachine reads the machine again from the server, and then its instance: what is missing in the queue of the first
-// shows in the second.
-func (p *pass) readMachine(ctx context.Context) error {
-	live, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
-	if err != nil {
-		return fmt.Errorf("read VirtualMachine %s again: %w", p.name(), err)
-	}
-	if live.UID != p.machine.UID {
-		return errStale
-	}
-	instance, err := p.clients.KubeVirt.Instance(ctx, p.vs.Namespace, p.name())
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read VirtualMachineInstance %s again: %w", p.name(), err)
-	}
-	if err != nil {
-		instance = nil
-	}
-	p.machine, p.instance = live, mine(p, instance)
-	return nil
-}
-
-// emitOverride tells why the strategy of the machine is not taken over.
-func (p *pass) emitOverride(state strategyState) {
-	message := fmt.Sprintf("Run strategy %s was set on VirtualMachine %s, but %s is in force here and was set again",
-		state.machine, p.machine.Name, state.wanted)
-	if state.leftover {
-		message = fmt.Sprintf("KubeVirt started VirtualMachine %s again because its last run had failed, but %s is in force and was set again",
-			p.machine.Name, state.wanted)
-	}
-	p.emit(eventWarning, "RunStrategyOverridden", message)
 }
 
 // recordAdoption writes an operation on the machine itself into the ledger, if it amounts to one.

@@ -32,8 +32,6 @@ func TestDecideStrategy(t *testing.T) {
 		{"virtctl stop", strategyState{machine: halted, applied: always, wanted: always}, strategyAdopt},
 		{"a halt that an earlier operation left behind", strategyState{machine: halted, applied: always, wanted: always, pending: true}, strategyWrite},
 		{"virtctl start", strategyState{machine: always, applied: halted, wanted: halted}, strategyAdopt},
-		{"KubeVirt restarts what failed while it was halted", strategyState{machine: always, applied: halted, wanted: halted, leftover: true}, strategyOverride},
-		{"a start of KubeVirt that is wanted meanwhile", strategyState{machine: always, applied: halted, wanted: always, leftover: true}, strategyRecord},
 		{"an edit to Manual", strategyState{machine: manual, applied: always, wanted: always}, strategyAdopt},
 		{"an edit to a strategy that we do not have", strategyState{machine: "Once", applied: always, wanted: always}, strategyOverride},
 		{"an edit against an accepted operation", strategyState{machine: manual, applied: always, wanted: halted}, strategyOverride},

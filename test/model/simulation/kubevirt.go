@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strconv"
 	"sync"
 
@@ -58,8 +59,12 @@ func (k *KubeVirt) stamp(object metav1.Object) {
 // setMachine stores a machine, which the caller does not use afterwards. The lock is held by all callers of set and drop.
 func (k *KubeVirt) setMachine(vm *kubevirtv1.VirtualMachine) {
 	kind := watch.Modified
-	if k.machine == nil {
+	switch {
+	case k.machine == nil:
 		kind = watch.Added
+		vm.Generation = 1
+	case !reflect.DeepEqual(k.machine.Spec, vm.Spec):
+		vm.Generation++
 	}
 	k.stamp(vm)
 	k.machine = vm

@@ -155,6 +155,9 @@ func (k *KubeVirt) updateStatus(s *sight) {
 	if status.RunStrategy != "" || status.Created {
 		status.RunStrategy = strategyOf(vm)
 	}
+	if status.Created {
+		status.DesiredGeneration = vm.Generation
+	}
 	if trims(vm, vmi) {
 		status.StateChangeRequests = slices.Clone(status.StateChangeRequests[1:])
 		if len(status.StateChangeRequests) == 0 {

@@ -104,8 +104,8 @@ func (s State) edit(to Strategy) []State {
 	}
 	var next []State
 	states := s.superseded()
-	if to == Manual && s.Machine == Ended && s.Queued {
-		// KubeVirt restarts what failed only if it sees that before it sees Manual (syncRunStrategy).
+	if to == Manual && s.Queued && (s.Machine == Ended || s.Lags && s.Machine == Absent) {
+		// KubeVirt queues a start for what failed only if it sees that under RerunOnFailure (syncRunStrategy).
 		for _, state := range states {
 			dequeue(&state)
 			states = append(states, state)
@@ -174,6 +174,10 @@ func (s State) Steps() []State {
 	switch {
 	case s.Machine == Stopping:
 		add(func(n *State) { n.Machine = Absent })
+		if s.Queued && s.Strategy == RerunOnFailure {
+			// A guest that is killed has failed, for which KubeVirt queues one more start (syncRunStrategy).
+			add(func(n *State) { n.Machine, n.Twice = Absent, true })
+		}
 	case s.Machine == Ended && (s.Strategy != Manual || s.Queued):
 		add(func(n *State) { n.Machine = Absent })
 	case s.Machine.active() && s.Strategy == Halted:
@@ -188,9 +192,15 @@ func (s State) Steps() []State {
 			if n.Doomed {
 				n.Machine = Stopping
 			}
+			twice := n.Twice
 			dequeue(n)
+			n.Queued = twice
 			n.Instances++
 		})
+	}
+	if s.Queued && s.Machine.active() {
+		// KubeVirt drops what is left in the queue of a machine that runs.
+		add(dequeue)
 	}
 	if s.Queued && s.Strategy == Halted {
 		add(dequeue)
@@ -212,7 +222,7 @@ func (s State) mustStartPaused() bool {
 }
 
 // dequeue takes back what KubeVirt was asked for.
-func dequeue(n *State) { n.Queued, n.QueuedPaused, n.Doomed = false, false, false }
+func dequeue(n *State) { n.Queued, n.Twice, n.QueuedPaused, n.Doomed = false, false, false, false }
 
 func (s State) stepsOfStart(add func(func(*State))) {
 	// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.
@@ -235,9 +245,7 @@ func (s State) stepsOfStop(add func(func(*State))) {
 	if s.Machine.active() && s.Strategy == Manual {
 		add(func(n *State) { n.Machine = Stopping })
 	}
-	// Under Halted KubeVirt may still be at a start for the strategy before, which is in no queue: virt-controller works on
-	// what it has seen.
-	if s.Strategy == Halted || !s.Queued && s.Machine.gone() {
+	if !s.Queued && (s.Strategy == Halted || s.Machine.gone()) {
 		add(func(n *State) { n.Pending = Pending{} })
 	}
 }

@@ -121,8 +121,8 @@ type State struct {
 	Instances int
 	Pending   Pending
 	// Queued says that KubeVirt starts the machine once more as soon as it has no instance, and QueuedPaused that it then
-	// starts paused. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
-	Queued, QueuedPaused, Doomed bool
+	// starts paused. Twice says that it is queued twice, so that one start is left when the machine runs. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
+	Queued, Twice, QueuedPaused, Doomed bool
 	// Lags says that KubeVirt may not know the strategy in force yet.
 	Lags bool
 }
