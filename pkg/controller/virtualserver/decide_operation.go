@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
@@ -99,6 +100,8 @@ type machineState struct {
 	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
 	// this very instance. startPaused says that it is to start paused.
 	startQueued, startPaused, stopQueued bool
+	// startFails says that KubeVirt tries to start the machine in vain.
+	startFails bool
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
@@ -112,6 +115,9 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	if start := queuedStart(vm); start != nil {
 		m.startQueued, m.startPaused = true, startsPaused(start)
 	}
+	m.startFails = vm.Status.StartFailure != nil || slices.ContainsFunc(vm.Status.Conditions, func(c kubevirtv1.VirtualMachineCondition) bool {
+		return c.Type == kubevirtv1.VirtualMachineFailure && c.Status == corev1.ConditionTrue
+	})
 	if vmi == nil {
 		return m
 	}
@@ -234,6 +240,9 @@ func decideHalt(op *v1beta1.Operation, m machineState) operationDecision {
 func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	grace := op.GracePeriodSeconds
 	switch {
+	case m.startQueued && !m.exists && !m.startFails:
+		// Taken back now it could be too late: virt-controller works on what it has seen, and nothing shows when it has done so.
+		return waitFor("It waits for the machine, which KubeVirt was asked to start before.")
 	case m.startQueued:
 		return operationDecision{action: actionCancel}
 	case !m.live && m.outdated:

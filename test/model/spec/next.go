@@ -149,18 +149,35 @@ func (s State) end(crashed bool) []State {
 		return []State{s}
 	}
 	s.Machine = Ended
-	again := s
-	again.Queued = true
-	switch {
-	case s.Strategy == RerunOnFailure && crashed:
-		return []State{again}
-	case s.Lags:
-		gone := s
-		gone.Machine = Absent
-		return []State{s, gone, again}
-	default:
-		return []State{s}
+	states := []State{s}
+	switch s.Pending.Kind {
+	case Start:
+		seen := s
+		seen.Pending.Seen = true
+		states = append(states, seen)
+	case Restart:
+		late := s
+		late.Late = true
+		states = append(states, late)
 	}
+	var next []State
+	for _, state := range states {
+		again := state
+		again.Queued = true
+		switch {
+		case s.Strategy == RerunOnFailure && crashed:
+			next = append(next, again)
+		case s.Lags:
+			gone := state
+			gone.Machine = Absent
+			next = append(next, state, gone, again)
+		case s.Queued:
+			next = append(next, again)
+		default:
+			next = append(next, state)
+		}
+	}
+	return next
 }
 
 // Steps returns the states that can follow by themselves. There is none if the state is settled.
@@ -174,29 +191,13 @@ func (s State) Steps() []State {
 	switch {
 	case s.Machine == Stopping:
 		add(func(n *State) { n.Machine = Absent })
-		if s.Queued && s.Strategy == RerunOnFailure {
-			// A guest that is killed has failed, for which KubeVirt queues one more start (syncRunStrategy).
-			add(func(n *State) { n.Machine, n.Twice = Absent, true })
-		}
 	case s.Machine == Ended && (s.Strategy != Manual || s.Queued):
 		add(func(n *State) { n.Machine = Absent })
 	case s.Machine.active() && s.Strategy == Halted:
 		add(func(n *State) { n.Machine = Stopping })
 	}
 	if s.Machine.gone() && (s.Queued || s.Strategy == Always && !s.mustStartPaused()) {
-		add(func(n *State) {
-			n.Machine = Live
-			if n.QueuedPaused {
-				n.Machine = Paused
-			}
-			if n.Doomed {
-				n.Machine = Stopping
-			}
-			twice := n.Twice
-			dequeue(n)
-			n.Queued = twice
-			n.Instances++
-		})
+		s.stepsOfCreation(add)
 	}
 	if s.Queued && s.Machine.active() {
 		// KubeVirt drops what is left in the queue of a machine that runs.
@@ -216,13 +217,37 @@ func (s State) Steps() []State {
 	return next
 }
 
+// stepsOfCreation are what can come of a new instance.
+func (s State) stepsOfCreation(add func(func(*State))) {
+	create := func(n *State) {
+		n.Machine = Live
+		if n.QueuedPaused {
+			n.Machine = Paused
+		}
+		if n.Doomed {
+			n.Machine = Stopping
+		}
+		dequeue(n)
+		n.Instances++
+		n.Late = false
+	}
+	add(create)
+	if s.Queued && s.Strategy == RerunOnFailure && !s.Doomed {
+		// The start stays in the queue until KubeVirt sees the instance run (isTrimFirstChangeRequestNeeded).
+		add(func(n *State) { create(n); n.Queued = true })
+	}
+	if s.Late {
+		add(func(n *State) { create(n); n.Machine, n.Queued = Stopping, true })
+	}
+}
+
 // mustStartPaused says that the next instance has to be paused.
 func (s State) mustStartPaused() bool {
 	return s.Pending.Kind == Start && s.Pending.Paused && !s.Pending.Lagged
 }
 
 // dequeue takes back what KubeVirt was asked for.
-func dequeue(n *State) { n.Queued, n.Twice, n.QueuedPaused, n.Doomed = false, false, false, false }
+func dequeue(n *State) { n.Queued, n.QueuedPaused, n.Doomed = false, false, false }
 
 func (s State) stepsOfStart(add func(func(*State))) {
 	// KubeVirt alone can start a machine paused, and then turns Halted into Always by itself.
@@ -233,7 +258,7 @@ func (s State) stepsOfStart(add func(func(*State))) {
 	if s.Queued && s.QueuedPaused != s.Pending.Paused && asks {
 		add(dequeue)
 	}
-	if s.Machine.active() || s.Strategy == Always && (s.Queued || !s.mustStartPaused()) {
+	if s.Machine.active() || s.Pending.Seen || s.Strategy == Always && (s.Queued || !s.mustStartPaused()) {
 		add(func(n *State) { n.Pending = Pending{} })
 	}
 }
@@ -263,6 +288,9 @@ func (s State) stepsOfRestart(add func(func(*State))) {
 		}
 	case !s.Queued:
 		add(func(n *State) { n.Queued = true })
+	case s.Machine == Stopping && s.Pending.Forced:
+		// What a graceful restart asked for is taken back, and KubeVirt is asked anew.
+		add(dequeue)
 	}
 }
 

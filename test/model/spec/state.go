@@ -110,6 +110,8 @@ type Pending struct {
 	// the strategy in force then.
 	Instance int
 	Lagged   bool
+	// Seen says that the machine ran for a start, which may have been seen, before the guest ended.
+	Seen bool
 }
 
 // State is what counts about a VirtualServer. States can be compared.
@@ -121,8 +123,11 @@ type State struct {
 	Instances int
 	Pending   Pending
 	// Queued says that KubeVirt starts the machine once more as soon as it has no instance, and QueuedPaused that it then
-	// starts paused. Twice says that it is queued twice, so that one start is left when the machine runs. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
-	Queued, Twice, QueuedPaused, Doomed bool
+	// starts paused. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
+	Queued, QueuedPaused, Doomed bool
+	// Late says that a request to restart the last instance may be on its way. KubeVirt restarts whatever instance there is
+	// when it comes (RestartVMRequestHandler).
+	Late bool
 	// Lags says that KubeVirt may not know the strategy in force yet.
 	Lags bool
 }
