@@ -163,6 +163,12 @@ func (m machineState) stopping() bool {
 	return m.live && (m.deleting || m.stopQueued)
 }
 
+// startStuck says that the instance ended before virt-controller saw it run. Under Manual KubeVirt then neither starts
+// another one nor drops the start (syncRunStrategy and isTrimFirstChangeRequestNeeded).
+func (m machineState) startStuck() bool {
+	return m.startQueued && m.exists && !m.live && !m.deleting && !m.stopQueued && m.strategy == v1beta1.RunStrategyManual
+}
+
 // decideStartAlways starts a halted machine. Writing Always is enough, except for a paused start, which only KubeVirt's own
 // operation can do.
 func decideStartAlways(op *v1beta1.Operation, m machineState) operationDecision {
@@ -198,9 +204,8 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 	case m.startQueued && m.startPaused != op.Paused:
 		// It was asked for by a start that is not wanted any more.
 		return operationDecision{action: actionCancel}
-	case m.startQueued && m.exists && !m.stopQueued && m.strategy == v1beta1.RunStrategyManual:
-		// The instance ended before virt-controller saw it. Under Manual KubeVirt then neither starts another one nor drops
-		// the start; asked anew, it removes the ended instance first.
+	case m.startStuck():
+		// Asked anew, KubeVirt removes the ended instance first.
 		return operationDecision{action: actionCancel}
 	case m.startQueued:
 		return waitFor(messageAsked)
@@ -265,7 +270,8 @@ func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
 	asked := op.Message == messageAsked
 	switch {
 	case m.strategy == v1beta1.RunStrategyHalted && op.ToRunStrategy != v1beta1.RunStrategyHalted:
-		return operationDecision{action: actionFail, message: "The machine was halted meanwhile."}
+		// A stop before, whose place was taken, had halted it already.
+		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
 	case m.exists && m.uid != op.InstanceUID:
 		return done("")
 	case !m.exists && m.startQueued:

@@ -186,7 +186,7 @@ func TestDecideRestartOperation(t *testing.T) {
 		{"the instance has gone and comes back", restart, machine(always), nil, actionWait, false},
 		{"the instance has failed by itself", restart, machine(always), instance("a", kubevirtv1.Failed), actionWait, false},
 		{"somebody deleted the instance", restart, machine(always), deleting(running("a")), actionWait, false},
-		{"halted meanwhile", restart, machine(halted), deleting(running("a")), actionFail, false},
+		{"a stop before has halted it", restart, machine(halted), deleting(running("a")), actionWait, false},
 
 		{"manual", underManual, machine(manual), running("a"), actionRestart, false},
 		{"manual and ended", underManual, machine(manual), instance("a", kubevirtv1.Succeeded), actionRestart, false},
@@ -199,6 +199,16 @@ func TestDecideRestartOperation(t *testing.T) {
 		{"force after the requests were taken back", force, machine(manual), deleting(running("a")), actionRestart, false},
 		{"force asked", forceAsked, machine(manual, queuedStop("a"), startRequest), running("a"), actionWait, false},
 	})
+}
+
+func TestStartStuck(t *testing.T) {
+	ended := instance("a", kubevirtv1.Succeeded)
+	assert.True(t, newMachineState(machine(manual, startRequest), ended).startStuck())
+	assert.False(t, newMachineState(machine(manual, queuedStop("a"), startRequest), ended).startStuck(), "KubeVirt removes the ended instance first")
+	assert.False(t, newMachineState(machine(manual, startRequest), deleting(instance("a", kubevirtv1.Failed))).startStuck(), "it goes, and then it starts")
+	assert.False(t, newMachineState(machine(manual, startRequest), nil).startStuck(), "it starts")
+	assert.False(t, newMachineState(machine(manual, startRequest), running("a")).startStuck(), "KubeVirt drops it by itself")
+	assert.False(t, newMachineState(machine(rerun, startRequest), ended).startStuck(), "KubeVirt removes the ended instance first")
 }
 
 func TestStrayStart(t *testing.T) {

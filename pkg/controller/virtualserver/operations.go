@@ -17,9 +17,7 @@ import (
 const maxOperations = 10
 
 // loadForOperation reads everything from the servers if an operation is pending. Caches may be old: the API server saw an
-// instance when it accepted the operation that we may not see yet, or we may have carried out the operation already. The
-// machine is read before the instance. KubeVirt takes a request out of its queue only after the instance shows it, so
-// what is missing in the first shows in the second.
+// instance when it accepted the operation that we may not see yet, or we may have carried out the operation already.
 func (p *pass) loadForOperation(ctx context.Context) error {
 	if p.vs.Status.PendingOperation == nil {
 		return nil
@@ -27,6 +25,19 @@ func (p *pass) loadForOperation(ctx context.Context) error {
 	if err := p.checkFresh(ctx); err != nil {
 		return err
 	}
+	if err := p.readMachine(ctx); err != nil {
+		return err
+	}
+	if p.machine != nil && isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]) {
+		p.endOperation(v1beta1.OperationFailed, "This VirtualServer is from an older copy of the store. "+
+			"What was asked for then is not carried out again.")
+	}
+	return nil
+}
+
+// readMachine reads the machine and its instance from the servers, in this order: KubeVirt takes a request out of its queue
+// only after the instance shows it, so what is missing in the first shows in the second.
+func (p *pass) readMachine(ctx context.Context) error {
 	machine, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read VirtualMachine %s: %w", p.name(), err)
@@ -42,10 +53,6 @@ func (p *pass) loadForOperation(ctx context.Context) error {
 		instance = nil
 	}
 	p.machine, p.instance = mine(p, machine), mine(p, instance)
-	if p.machine != nil && isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]) {
-		p.endOperation(v1beta1.OperationFailed, "This VirtualServer is from an older copy of the store. "+
-			"What was asked for then is not carried out again.")
-	}
 	return nil
 }
 
@@ -153,10 +160,20 @@ func plain(err error) string {
 	return status.OneLine(message)
 }
 
-// cancelStrayStart takes back a start that KubeVirt left in its queue while the machine was halted.
+// cancelStrayStart takes back a start that KubeVirt left in its queue while the machine was halted, or that is stuck there.
 func (p *pass) cancelStrayStart(ctx context.Context) error {
-	if p.machine == nil || p.machine.DeletionTimestamp != nil || !strayStart(p.machine, p.vs.Status.RunStrategy) {
+	if p.machine == nil || p.machine.DeletionTimestamp != nil {
 		return nil
+	}
+	if strayStart(p.machine, p.vs.Status.RunStrategy) {
+		return p.cancelRequests(ctx)
+	}
+	if !newMachineState(p.machine, p.instance).startStuck() {
+		return nil
+	}
+	// The caches may not be of the same age.
+	if err := p.readMachine(ctx); err != nil || p.machine == nil || !newMachineState(p.machine, p.instance).startStuck() {
+		return err
 	}
 	return p.cancelRequests(ctx)
 }

@@ -51,12 +51,15 @@ func (l *ledger) accept(vs *tensorstack.VirtualServer) {
 	}
 }
 
-// check says what is wrong after everything came to rest: the last operation must have succeeded, unless it was a restart
-// of a machine that was halted meanwhile, or an edit of the run strategy took its place.
+// check says what is wrong after everything came to rest: every operation has ended, and none in vain. Another one may have
+// taken its place.
 func (l *ledger) check() error {
 	for _, id := range l.accepted {
-		if _, ended := l.ended[id]; !ended {
+		switch result, ended := l.ended[id]; {
+		case !ended:
 			l.complain("operation %s was accepted and has no end in status.operations", id)
+		case result == tensorstack.OperationFailed:
+			l.complain("operation %s was accepted and failed", id)
 		}
 	}
 	return l.wrong

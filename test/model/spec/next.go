@@ -74,6 +74,11 @@ func (s State) superseded() []State {
 	pending := s.Pending
 	s.Pending = Pending{}
 	states := []State{s}
+	if pending.Kind == Start || pending.Kind == Restart {
+		late := s
+		late.Late, late.LatePaused = pending.Kind, pending.Paused
+		states = append(states, late)
+	}
 	asked := s
 	asked.Machine = Stopping
 	switch {
@@ -157,7 +162,7 @@ func (s State) end(crashed bool) []State {
 		states = append(states, seen)
 	case Restart:
 		late := s
-		late.Late = true
+		late.Late = Restart
 		states = append(states, late)
 	}
 	var next []State
@@ -199,6 +204,12 @@ func (s State) Steps() []State {
 	if s.Machine.gone() && (s.Queued || s.Strategy == Always && !s.mustStartPaused()) {
 		s.stepsOfCreation(add)
 	}
+	if s.Machine.gone() && s.Late == Start && !s.Queued {
+		add(func(n *State) {
+			n.Queued, n.QueuedPaused = true, n.LatePaused
+			arrived(n)
+		})
+	}
 	if s.Queued && s.Machine.active() {
 		// KubeVirt drops what is left in the queue of a machine that runs.
 		add(dequeue)
@@ -229,14 +240,14 @@ func (s State) stepsOfCreation(add func(func(*State))) {
 		}
 		dequeue(n)
 		n.Instances++
-		n.Late = false
+		arrived(n)
 	}
 	add(create)
 	if s.Queued && s.Strategy == RerunOnFailure && !s.Doomed {
 		// The start stays in the queue until KubeVirt sees the instance run (isTrimFirstChangeRequestNeeded).
 		add(func(n *State) { create(n); n.Queued = true })
 	}
-	if s.Late {
+	if s.Late == Restart {
 		add(func(n *State) { create(n); n.Machine, n.Queued = Stopping, true })
 	}
 }
@@ -244,6 +255,16 @@ func (s State) stepsOfCreation(add func(func(*State))) {
 // mustStartPaused says that the next instance has to be paused.
 func (s State) mustStartPaused() bool {
 	return s.Pending.Kind == Start && s.Pending.Paused && !s.Pending.Lagged
+}
+
+// arrived says that nothing is on its way any more.
+func arrived(n *State) { n.Late, n.LatePaused = "", false }
+
+// carriedOut ends the pending operation.
+func carriedOut(n *State) {
+	n.Pending = Pending{}
+	// The controller waits for the answer to what it asked for.
+	arrived(n)
 }
 
 // dequeue takes back what KubeVirt was asked for.
@@ -259,7 +280,7 @@ func (s State) stepsOfStart(add func(func(*State))) {
 		add(dequeue)
 	}
 	if s.Machine.active() || s.Pending.Seen || s.Strategy == Always && (s.Queued || !s.mustStartPaused()) {
-		add(func(n *State) { n.Pending = Pending{} })
+		add(carriedOut)
 	}
 }
 
@@ -271,14 +292,14 @@ func (s State) stepsOfStop(add func(func(*State))) {
 		add(func(n *State) { n.Machine = Stopping })
 	}
 	if !s.Queued && (s.Strategy == Halted || s.Machine.gone()) {
-		add(func(n *State) { n.Pending = Pending{} })
+		add(carriedOut)
 	}
 }
 
 func (s State) stepsOfRestart(add func(func(*State))) {
 	switch {
 	case s.Instances > s.Pending.Instance:
-		add(func(n *State) { n.Pending = Pending{} })
+		add(carriedOut)
 	case s.Machine.active():
 		add(func(n *State) { n.Machine, n.Queued = Stopping, true })
 		if s.Pending.Forced {

@@ -125,9 +125,10 @@ type State struct {
 	// Queued says that KubeVirt starts the machine once more as soon as it has no instance, and QueuedPaused that it then
 	// starts paused. Doomed says that KubeVirt ends that instance at once, for a strategy that is in force no more.
 	Queued, QueuedPaused, Doomed bool
-	// Late says that a request to restart the last instance may be on its way. KubeVirt restarts whatever instance there is
-	// when it comes (RestartVMRequestHandler).
-	Late bool
+	// Late is Start or Restart if a request for it may still be on its way to KubeVirt, and LatePaused says that the start is
+	// a paused one. KubeVirt restarts whatever instance there is then (RestartVMRequestHandler).
+	Late       Kind
+	LatePaused bool
 	// Lags says that KubeVirt may not know the strategy in force yet.
 	Lags bool
 }
