@@ -284,6 +284,8 @@ func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
 		return operationDecision{action: actionStart}
 	case !m.live && (m.strategy == v1beta1.RunStrategyAlways || m.strategy == v1beta1.RunStrategyRerunOnFailure && m.failed):
 		return waitFor("The machine has ended and KubeVirt restarts it by itself.")
+	case m.startStuck():
+		return operationDecision{action: actionCancel}
 	case forced && !asked && (m.startQueued || m.stopQueued):
 		// A graceful restart is under way. KubeVirt refuses a second one.
 		return operationDecision{action: actionCancel}

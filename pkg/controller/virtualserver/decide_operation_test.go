@@ -191,6 +191,7 @@ func TestDecideRestartOperation(t *testing.T) {
 		{"manual", underManual, machine(manual), running("a"), actionRestart, false},
 		{"manual and ended", underManual, machine(manual), instance("a", kubevirtv1.Succeeded), actionRestart, false},
 		{"manual and the start is queued", underManual, machine(manual, startRequest), nil, actionWait, false},
+		{"manual and ended before KubeVirt saw it run", underManual, machine(manual, startRequest), instance("a", kubevirtv1.Failed), actionCancel, false},
 		{"manual and gone by itself", underManual, machine(manual), nil, actionStart, false},
 		{"manual and somebody deleted the instance", underManual, machine(manual), deleting(running("a")), actionRestart, false},
 

@@ -291,7 +291,9 @@ func (s State) stepsOfStop(add func(func(*State))) {
 	if s.Machine.active() && s.Strategy == Manual {
 		add(func(n *State) { n.Machine = Stopping })
 	}
-	if !s.Queued && (s.Strategy == Halted || s.Machine.gone()) {
+	// Under Halted KubeVirt may still be at a start for the strategy before, which it ends at once: while there is no instance,
+	// nothing shows which strategy it has seen.
+	if s.Strategy == Halted || !s.Queued && s.Machine.gone() {
 		add(carriedOut)
 	}
 }
