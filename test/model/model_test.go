@@ -24,7 +24,8 @@ import (
 var (
 	seed      = flag.Uint64("model.seed", 4, "seed of the sequences; 0 chooses one")
 	first     = flag.Int("model.first", 0, "number of the first sequence, to run one again")
-	sequences = flag.Int("model.sequences", number("MODEL_SEQUENCES", 300), "number of sequences")
+	sequences = flag.Int("model.sequences", number("MODEL_SEQUENCES", 1000), "number of sequences")
+	replays   = flag.Int("model.replays", 20, "number of sequences that are run twice and must take the same steps")
 	actions   = flag.Int("model.actions", 12, "number of actions in each sequence")
 	failures  = flag.Int64("model.failures", 1, "number of sequences that may fail before the test stops")
 )
@@ -87,4 +88,19 @@ func play(t *testing.T, seed uint64, number int) ([]string, int, error) {
 	run := &sequence.Sequence{Random: random, Driver: world, Actions: sequence.AllActions(), Hurried: sequence.HurriedActions()}
 	err = run.Run(created, *actions)
 	return world.Trace(), run.Checks(), err
+}
+
+// A sequence that fails can be looked at again: the same seed and number give the same steps.
+func TestSequencesCanBeReplayed(t *testing.T) {
+	for number := range *replays {
+		var traces [2][]string
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) {
+				var err error
+				traces[i], _, err = play(t, *seed, number)
+				require.NoError(t, err)
+			})
+		}
+		require.Equal(t, traces[0], traces[1], "sequence %d", number)
+	}
 }

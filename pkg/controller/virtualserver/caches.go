@@ -67,6 +67,8 @@ const syncReport = 30 * time.Second
 type caches struct {
 	servers, machines, instances, volumes, claims, services, secrets cache.SharedIndexInformer
 	launchers, importers, nodes, classes                             cache.SharedIndexInformer
+	// handlers say when everything that the caches are filled with has been put into the queue.
+	handlers []cache.ResourceEventHandlerRegistration
 }
 
 func newCaches(clients Clients) *caches {
@@ -117,7 +119,8 @@ func (c *caches) all() []namedInformer {
 	}
 }
 
-// waitForSync waits until all caches are filled, and names those that are not every now and then: the CRDs of KubeVirt
+// waitForSync waits until all caches are filled and all that is in them has been put into the queue, where each
+// VirtualServer then stands once for all of its objects. It names those that are not every now and then: the CRDs of KubeVirt
 // or CDI may be missing. It returns false if ctx ended first.
 func (c *caches) waitForSync(ctx context.Context) bool {
 	for {
@@ -125,6 +128,9 @@ func (c *caches) waitForSync(ctx context.Context) bool {
 		var synced []cache.DoneChecker
 		for _, named := range c.all() {
 			synced = append(synced, named.informer.HasSyncedChecker())
+		}
+		for _, handler := range c.handlers {
+			synced = append(synced, handler.HasSyncedChecker())
 		}
 		deadline, cancel := context.WithTimeout(ctx, syncReport)
 		done := cache.WaitFor(deadline, "", synced...)

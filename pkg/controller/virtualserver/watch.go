@@ -20,9 +20,16 @@ import (
 func (c *caches) watch(enqueue func(cache.ObjectName)) error {
 	// All objects behind a VirtualServer have the name of its machine.
 	byOwnName := func(object metav1.Object) {
-		c.enqueueMachine(enqueue, object.GetNamespace(), object.GetName())
 		// The machine may not be recorded in our cache yet, or be about to be adopted.
-		if name := object.GetAnnotations()[translate.AnnotationName]; name != "" {
+		name := object.GetAnnotations()[translate.AnnotationName]
+		for _, vs := range indexed[v1beta1.VirtualServer](c.servers, byMachine, object.GetNamespace()+"/"+object.GetName()) {
+			enqueue(cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
+			if vs.Name == name {
+				// Twice would most often be one pass too many.
+				name = ""
+			}
+		}
+		if name != "" {
 			enqueue(cache.ObjectName{Namespace: object.GetNamespace(), Name: name})
 		}
 	}
@@ -46,9 +53,11 @@ func (c *caches) watch(enqueue func(cache.ObjectName)) error {
 		if err := named.informer.SetTransform(stripped); err != nil {
 			return fmt.Errorf("set the transform of %s: %w", named.name, err)
 		}
-		if _, err := named.informer.AddEventHandler(handlers[named.informer]); err != nil {
+		handler, err := named.informer.AddEventHandler(handlers[named.informer])
+		if err != nil {
 			return fmt.Errorf("watch %s: %w", named.name, err)
 		}
+		c.handlers = append(c.handlers, handler)
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func (k *KubeVirt) do(a spec.Action) (sequence.Answer, error) {
 	case spec.Pause, spec.Unpause:
 		return k.pause(a.Kind == spec.Pause), nil
 	case spec.MachineEdit:
-		k.write(kubevirtv1.VirtualMachineRunStrategy(a.Strategy), "kubectl-edit")
+		k.write(kubevirtv1.VirtualMachineRunStrategy(a.Strategy))
 	case spec.MachineStart:
 		err = k.start(k.machine.Name, kubevirtv1.StartOptions{})
 	case spec.MachineStop:

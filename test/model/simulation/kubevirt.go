@@ -15,8 +15,6 @@ import (
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
-
-	"tensorstack.dev/virtualserver/pkg/kubevirt"
 )
 
 // KubeVirt is a cluster with one VirtualMachine, its instance and its disk, which was imported at once.
@@ -149,7 +147,6 @@ func (k *KubeVirt) createMachine(vm *kubevirtv1.VirtualMachine) (*kubevirtv1.Vir
 	}
 	created := vm.DeepCopy()
 	created.UID, created.Status = "", kubevirtv1.VirtualMachineStatus{}
-	k.setManager(created, kubevirt.FieldManager)
 	k.setMachine(created)
 	return created.DeepCopy(), nil
 }
@@ -161,7 +158,6 @@ func (k *KubeVirt) patchMachine(live, modified *kubevirtv1.VirtualMachine) (*kub
 	}
 	patched := modified.DeepCopy()
 	patched.Status = *k.machine.Status.DeepCopy()
-	k.setManager(patched, kubevirt.FieldManager)
 	k.setMachine(patched)
 	return patched.DeepCopy(), nil
 }

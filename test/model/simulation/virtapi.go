@@ -4,8 +4,6 @@ import (
 	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
@@ -44,22 +42,10 @@ func (k *KubeVirt) stopRequest() kubevirtv1.VirtualMachineStateChangeRequest {
 	return kubevirtv1.VirtualMachineStateChangeRequest{Action: kubevirtv1.StopRequest, UID: &uid}
 }
 
-func (k *KubeVirt) write(strategy kubevirtv1.VirtualMachineRunStrategy, manager string) {
+func (k *KubeVirt) write(strategy kubevirtv1.VirtualMachineRunStrategy) {
 	vm := k.machine.DeepCopy()
 	vm.Spec.RunStrategy = &strategy
-	k.setManager(vm, manager)
 	k.setMachine(vm)
-}
-
-// setManager notes who wrote the strategy, as kube-apiserver does.
-func (k *KubeVirt) setManager(vm *kubevirtv1.VirtualMachine, manager string) {
-	if k.machine != nil && strategyOf(k.machine) == strategyOf(vm) {
-		return
-	}
-	vm.ManagedFields = []metav1.ManagedFieldsEntry{{
-		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Time: ptr.To(metav1.Now()), FieldsType: "FieldsV1",
-		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:runStrategy":{}}}`),
-	}}
 }
 
 func (k *KubeVirt) missing(name string) error {
@@ -86,7 +72,7 @@ func (k *KubeVirt) start(name string, options kubevirtv1.StartOptions) error {
 		if options.Paused {
 			return k.request(start)
 		}
-		k.write(kubevirtv1.RunStrategyAlways, "virt-api")
+		k.write(kubevirtv1.RunStrategyAlways)
 		return nil
 	case kubevirtv1.RunStrategyRerunOnFailure, kubevirtv1.RunStrategyManual:
 		rerun := strategy == kubevirtv1.RunStrategyRerunOnFailure
@@ -133,7 +119,7 @@ func (k *KubeVirt) stop(name string, options kubevirtv1.StopOptions) error {
 		}
 		return k.request(k.stopRequest())
 	default:
-		k.write(kubevirtv1.RunStrategyHalted, "virt-api")
+		k.write(kubevirtv1.RunStrategyHalted)
 		return nil
 	}
 }

@@ -113,7 +113,7 @@ func (k *KubeVirt) addStart(s *sight) {
 // startHalted turns Halted into Always for a start that was queued.
 func (k *KubeVirt) startHalted(s *sight) bool {
 	if k.machine.ResourceVersion == s.machine.ResourceVersion {
-		k.write(kubevirtv1.RunStrategyAlways, "virt-controller")
+		k.write(kubevirtv1.RunStrategyAlways)
 	}
 	return false
 }

@@ -198,6 +198,8 @@ func (w *World) step(faulty bool) bool {
 		return true
 	}
 	choices[w.random.IntN(len(choices))]()
+	// Whoever acts next must not race with what follows from it.
+	synctest.Wait()
 	return true
 }
 
