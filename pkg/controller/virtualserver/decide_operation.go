@@ -108,8 +108,10 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	m := machineState{strategy: strategyOf(vm)}
 	same := v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)
 	// The strategy alone does not tell: it may have been another one for a moment, on which KubeVirt acts now. While there is
-	// an instance, KubeVirt also writes the generation that it has acted on (syncGenerationInfo).
-	m.taken = same && vm.Status.DesiredGeneration == vm.Generation
+	// an instance, KubeVirt also writes the generation that it has acted on, unless it cannot tell that of an instance that
+	// a much older release made (syncGenerationInfo).
+	seen := vm.Status.DesiredGeneration
+	m.taken = same && (seen == vm.Generation || seen == 0)
 	// KubeVirt writes no strategy into the status before the machine has had an instance (updateStatus).
 	m.outdated = !same && vm.Status.RunStrategy != ""
 	if start := queuedStart(vm); start != nil {

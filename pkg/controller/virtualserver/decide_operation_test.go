@@ -121,6 +121,7 @@ func TestDecideStartOperation(t *testing.T) {
 
 		{"rerun while KubeVirt may still halt the machine", toRerun, machine(rerun), running("old"), actionWait, false},
 		{"rerun while KubeVirt acts on what was written in between", toRerun, atGeneration(3, 1, takenAs(rerun, machine(rerun))), running("old"), actionWait, false},
+		{"rerun and KubeVirt does not tell what it has seen", toRerun, atGeneration(3, 0, takenAs(rerun, machine(rerun))), running("old"), actionDone, false},
 		{"rerun and KubeVirt has seen it", toRerun, atGeneration(3, 3, takenAs(rerun, machine(rerun))), running("old"), actionDone, false},
 		{"rerun after a shutdown", underRerun, machine(rerun), nil, actionStart, false},
 		{"rerun after a failure", underRerun, machine(rerun), instance("old", kubevirtv1.Failed), actionWait, false},
