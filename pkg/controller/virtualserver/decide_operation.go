@@ -100,8 +100,8 @@ type machineState struct {
 	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
 	// this very instance. startPaused says that it is to start paused.
 	startQueued, startPaused, stopQueued bool
-	// startFails says that KubeVirt tries to start the machine in vain.
-	startFails bool
+	// startBlocked says that KubeVirt cannot start the machine now, because of its disks or of an earlier failure.
+	startBlocked bool
 }
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
@@ -117,9 +117,7 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	if start := queuedStart(vm); start != nil {
 		m.startQueued, m.startPaused = true, startsPaused(start)
 	}
-	m.startFails = vm.Status.StartFailure != nil || slices.ContainsFunc(vm.Status.Conditions, func(c kubevirtv1.VirtualMachineCondition) bool {
-		return c.Type == kubevirtv1.VirtualMachineFailure && c.Status == corev1.ConditionTrue
-	})
+	m.startBlocked = startBlocked(vm)
 	if vmi == nil {
 		return m
 	}
@@ -133,6 +131,20 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 			return r.Action == kubevirtv1.StopRequest && r.UID != nil && *r.UID == vmi.UID
 		})
 	return m
+}
+
+// startBlocked says that KubeVirt holds a start for longer than a moment: while disks are imported (handleDataVolumes in
+// pkg/virt-controller/watch/vm), after starts that failed, and while the instance cannot be created.
+func startBlocked(vm *kubevirtv1.VirtualMachine) bool {
+	switch vm.Status.PrintableStatus {
+	case kubevirtv1.VirtualMachineStatusProvisioning, kubevirtv1.VirtualMachineStatusWaitingForVolumeBinding,
+		kubevirtv1.VirtualMachineStatusDataVolumeError, kubevirtv1.VirtualMachineStatusPvcNotFound:
+		return true
+	default:
+	}
+	return vm.Status.StartFailure != nil || slices.ContainsFunc(vm.Status.Conditions, func(c kubevirtv1.VirtualMachineCondition) bool {
+		return c.Type == kubevirtv1.VirtualMachineFailure && c.Status == corev1.ConditionTrue
+	})
 }
 
 // queuedStart returns the request to start the machine that KubeVirt has not finished, or nil.
@@ -247,7 +259,7 @@ func decideHalt(op *v1beta1.Operation, m machineState) operationDecision {
 func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	grace := op.GracePeriodSeconds
 	switch {
-	case m.startQueued && !m.exists && !m.startFails:
+	case m.startQueued && !m.exists && !m.startBlocked:
 		// Taken back now it could be too late: virt-controller works on what it has seen, and nothing shows when it has done so.
 		return waitFor("It waits for the machine, which KubeVirt was asked to start before.")
 	case m.startQueued:

@@ -135,6 +135,10 @@ func TestDecideStopOperation(t *testing.T) {
 	patient := toHalted
 	patient.GracePeriodSeconds = ptr.To[int64](600)
 	underManual := v1beta1.Operation{Type: v1beta1.OperationStop, FromRunStrategy: manual, ToRunStrategy: manual, InstanceUID: "a"}
+	importing := machine(manual, startRequest)
+	importing.Status.PrintableStatus = kubevirtv1.VirtualMachineStatusProvisioning
+	failing := machine(manual, startRequest)
+	failing.Status.StartFailure = &kubevirtv1.VirtualMachineStartFailure{ConsecutiveFailCount: 1}
 	manualForce := underManual
 	manualForce.GracePeriodSeconds = ptr.To[int64](0)
 
@@ -163,6 +167,9 @@ func TestDecideStopOperation(t *testing.T) {
 		{"manual and ended", underManual, machine(manual), instance("a", kubevirtv1.Succeeded), actionDone, false},
 		{"manual, and KubeVirt may restart what failed", underManual, takenAs(rerun, machine(manual)), instance("a", kubevirtv1.Failed), actionWait, false},
 		{"manual and gone", underManual, machine(manual), nil, actionDone, false},
+		{"manual while KubeVirt starts it", underManual, machine(manual, startRequest), nil, actionWait, false},
+		{"manual while a start waits for the import", underManual, importing, nil, actionCancel, false},
+		{"manual while starts fail", underManual, failing, nil, actionCancel, false},
 		{"manual while a restart is queued", underManual, machine(manual, queuedStop("a"), startRequest), running("a"), actionCancel, false},
 		{"manual after a restart that it took the place of", underManual, machine(manual), running("b"), actionStop, false},
 		{"manual force while a graceful stop runs", manualForce, machine(manual), deleting(running("a")), actionStop, false},
