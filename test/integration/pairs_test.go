@@ -131,3 +131,31 @@ func TestOperationsWhileARestartIsPending(t *testing.T) {
 	assert.Equal(t, v1beta1.RunStrategyHalted, vs.Status.RunStrategy)
 	assert.Equal(t, v1beta1.OperationSuperseded, vs.Status.Operations[1].Result)
 }
+
+// A start under Manual waits for the import, and a stop meanwhile does not: when the disk is there, nothing starts.
+func TestStopOfAStartThatWaitsForTheImport(t *testing.T) {
+	t.Parallel()
+	e := framework.New(t)
+	e.Faults(map[string]string{"import": "stall"})
+	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyManual)))
+	e.WaitStatus("machine", v1beta1.StatusProvisioning)
+	e.MustOperate("machine", "start")
+	e.Wait("machine", "has asked KubeVirt", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.PendingOperation == nil || vs.Status.PendingOperation.Message == "" {
+			return "the start has not been asked for"
+		}
+		return ""
+	})
+	e.MustOperate("machine", "stop")
+	vs := e.Wait("machine", "has stopped", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.PendingOperation != nil {
+			return "the stop is pending: " + vs.Status.PendingOperation.Message
+		}
+		return ""
+	})
+	require.NotEmpty(t, vs.Status.Operations)
+	assert.Equal(t, v1beta1.OperationStop, vs.Status.Operations[0].Type)
+	assert.Equal(t, v1beta1.OperationSucceeded, vs.Status.Operations[0].Result)
+	e.Faults(map[string]string{})
+	e.WaitStatus("machine", v1beta1.StatusStopped)
+}
