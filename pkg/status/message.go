@@ -121,15 +121,24 @@ func (f *facts) startingText() string {
 
 // startSoonText is for a machine that has no instance yet.
 func (f *facts) startSoonText() string {
-	for _, condition := range f.VirtualMachine.Status.Conditions {
-		if condition.Type == kubevirtv1.VirtualMachineFailure && condition.Status == corev1.ConditionTrue {
-			return of("VirtualMachine", f.name(), joined(": ", condition.Reason, OneLine(condition.Message)))
-		}
+	if failure := MachineFailure(f.VirtualMachine); failure != nil {
+		return of("VirtualMachine", f.name(), joined(": ", failure.Reason, OneLine(failure.Message)))
 	}
 	if op := f.before.PendingOperation; op != nil && op.Message != "" {
 		return OneLine(op.Message)
 	}
 	return of("VirtualMachine", f.name(), "about to start")
+}
+
+// MachineFailure returns the condition VirtualMachineFailure, in which KubeVirt says why it cannot do what the machine is
+// to do, or nil if it is not true.
+func MachineFailure(vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMachineCondition {
+	for i, condition := range vm.Status.Conditions {
+		if condition.Type == kubevirtv1.VirtualMachineFailure && condition.Status == corev1.ConditionTrue {
+			return &vm.Status.Conditions[i]
+		}
+	}
+	return nil
 }
 
 // waitingText returns what a container of the pod waits for, if that is more than being made.

@@ -17,11 +17,7 @@ import (
 // pending for as long as the test needs. All pairs are in TestPairs of the registry.
 func TestOperationsWhileAStopIsPending(t *testing.T) {
 	t.Parallel()
-	e := framework.New(t)
-	e.Faults(map[string]string{"stop": "hang"})
-	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyManual)))
-	e.WaitStatus("machine", v1beta1.StatusStopped)
-	e.MustOperate("machine", "start")
+	e := startedUnderManual(t, map[string]string{"stop": "hang"}, v1beta1.StatusStopped)
 	first := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.InstanceUID
 
 	e.MustOperate("machine", "stop")
@@ -135,11 +131,7 @@ func TestOperationsWhileARestartIsPending(t *testing.T) {
 // A start under Manual waits for the import, and a stop meanwhile does not: when the disk is there, nothing starts.
 func TestStopOfAStartThatWaitsForTheImport(t *testing.T) {
 	t.Parallel()
-	e := framework.New(t)
-	e.Faults(map[string]string{"import": "stall"})
-	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyManual)))
-	e.WaitStatus("machine", v1beta1.StatusProvisioning)
-	e.MustOperate("machine", "start")
+	e := startedUnderManual(t, map[string]string{"import": "stall"}, v1beta1.StatusProvisioning)
 	e.Wait("machine", "has asked KubeVirt", func(vs *v1beta1.VirtualServer) string {
 		if vs.Status.PendingOperation == nil || vs.Status.PendingOperation.Message == "" {
 			return "the start has not been asked for"
@@ -158,4 +150,15 @@ func TestStopOfAStartThatWaitsForTheImport(t *testing.T) {
 	assert.Equal(t, v1beta1.OperationSucceeded, vs.Status.Operations[0].Result)
 	e.Faults(map[string]string{})
 	e.WaitStatus("machine", v1beta1.StatusStopped)
+}
+
+// startedUnderManual makes a machine under Manual whose node has faults, waits until its status is before, and starts it.
+func startedUnderManual(t *testing.T, faults map[string]string, before v1beta1.PrintableStatus) *framework.Environment {
+	t.Helper()
+	e := framework.New(t)
+	e.Faults(faults)
+	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyManual)))
+	e.WaitStatus("machine", before)
+	e.MustOperate("machine", "start")
+	return e
 }

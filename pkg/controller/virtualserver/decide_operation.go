@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/status"
 )
 
 // operationAction says what to do next for a pending operation.
@@ -32,6 +32,9 @@ const (
 
 // messageAsked stands in a pending operation after KubeVirt has accepted it.
 const messageAsked = "KubeVirt has been asked and carries it out."
+
+// messageNotWritten stands there until the VirtualMachine has the run strategy that the operation needs.
+const messageNotWritten = "It waits for the run strategy to be written to the VirtualMachine."
 
 // messageNotTaken stands there while KubeVirt may still act on the strategy before: virt-controller works on what it has
 // seen, and under RerunOnFailure it puts a start of its own into its queue.
@@ -106,7 +109,7 @@ type machineState struct {
 
 func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) machineState {
 	m := machineState{strategy: strategyOf(vm)}
-	same := v1beta1.RunStrategy(vm.Status.RunStrategy) == strategyOf(vm)
+	same := v1beta1.RunStrategy(vm.Status.RunStrategy) == m.strategy
 	// The strategy alone does not tell: it may have been another one for a moment, on which KubeVirt acts now. While there is
 	// an instance, KubeVirt also writes the generation that it has acted on, unless it cannot tell that of an instance that
 	// a much older release made (syncGenerationInfo).
@@ -142,9 +145,7 @@ func startBlocked(vm *kubevirtv1.VirtualMachine) bool {
 		return true
 	default:
 	}
-	return vm.Status.StartFailure != nil || slices.ContainsFunc(vm.Status.Conditions, func(c kubevirtv1.VirtualMachineCondition) bool {
-		return c.Type == kubevirtv1.VirtualMachineFailure && c.Status == corev1.ConditionTrue
-	})
+	return vm.Status.StartFailure != nil || status.MachineFailure(vm) != nil
 }
 
 // queuedStart returns the request to start the machine that KubeVirt has not finished, or nil.
@@ -190,7 +191,7 @@ func decideStartAlways(op *v1beta1.Operation, m machineState) operationDecision 
 		return done("")
 	}
 	if !op.Paused || m.strategy != v1beta1.RunStrategyHalted {
-		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+		return waitFor(messageNotWritten)
 	}
 	decision := operationDecision{action: actionStart, holdStrategy: true}
 	switch {
@@ -206,7 +207,7 @@ func decideStartAlways(op *v1beta1.Operation, m machineState) operationDecision 
 func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 	switch {
 	case m.strategy != op.ToRunStrategy:
-		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+		return waitFor(messageNotWritten)
 	case m.stopping():
 		return waitFor("It waits for the machine to finish shutting down.")
 	case m.live && !m.taken && op.FromRunStrategy != op.ToRunStrategy:
@@ -234,7 +235,7 @@ func decideStart(op *v1beta1.Operation, m machineState) operationDecision {
 // writes the period into the instance.
 func decideHalt(op *v1beta1.Operation, m machineState) operationDecision {
 	halted := m.strategy == v1beta1.RunStrategyHalted
-	end := waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+	end := waitFor(messageNotWritten)
 	switch {
 	case halted && m.outdated:
 		end = waitFor(messageNotTaken)
@@ -269,7 +270,7 @@ func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	case !m.live:
 		return done("")
 	case m.strategy != op.ToRunStrategy:
-		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+		return waitFor(messageNotWritten)
 	case m.stopping() && (grace == nil || m.grace <= *grace):
 		return waitFor(fmt.Sprintf("The guest is shutting down and has %d seconds for it.", m.grace))
 	default:
@@ -285,7 +286,7 @@ func decideRestart(op *v1beta1.Operation, m machineState) operationDecision {
 	switch {
 	case m.strategy == v1beta1.RunStrategyHalted && op.ToRunStrategy != v1beta1.RunStrategyHalted:
 		// A stop before, whose place was taken, had halted it already.
-		return waitFor("It waits for the run strategy to be written to the VirtualMachine.")
+		return waitFor(messageNotWritten)
 	case m.exists && m.uid != op.InstanceUID:
 		return done("")
 	case !m.exists && m.startQueued:

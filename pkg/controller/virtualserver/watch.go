@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,17 +21,15 @@ import (
 func (c *caches) watch(enqueue func(cache.ObjectName)) error {
 	// All objects behind a VirtualServer have the name of its machine.
 	byOwnName := func(object metav1.Object) {
+		servers := c.serversOf(object.GetNamespace(), object.GetName())
 		// The machine may not be recorded in our cache yet, or be about to be adopted.
-		name := object.GetAnnotations()[translate.AnnotationName]
-		for _, vs := range indexed[v1beta1.VirtualServer](c.servers, byMachine, object.GetNamespace()+"/"+object.GetName()) {
-			enqueue(cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
-			if vs.Name == name {
-				// Twice would most often be one pass too many.
-				name = ""
-			}
+		named := cache.ObjectName{Namespace: object.GetNamespace(), Name: object.GetAnnotations()[translate.AnnotationName]}
+		// Twice would most often be one pass too many.
+		if named.Name != "" && !slices.Contains(servers, named) {
+			servers = append(servers, named)
 		}
-		if name != "" {
-			enqueue(cache.ObjectName{Namespace: object.GetNamespace(), Name: name})
+		for _, server := range servers {
+			enqueue(server)
 		}
 	}
 	byPodOwner := func(object metav1.Object) { c.enqueuePodOwner(enqueue, object) }
@@ -79,9 +78,18 @@ func handle(do func(metav1.Object)) cache.ResourceEventHandler {
 	}
 }
 
+// serversOf returns the VirtualServers whose machine has the name.
+func (c *caches) serversOf(namespace, machine string) []cache.ObjectName {
+	var servers []cache.ObjectName
+	for _, vs := range indexed[v1beta1.VirtualServer](c.servers, byMachine, namespace+"/"+machine) {
+		servers = append(servers, cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
+	}
+	return servers
+}
+
 func (c *caches) enqueueMachine(enqueue func(cache.ObjectName), namespace, name string) {
-	for _, vs := range indexed[v1beta1.VirtualServer](c.servers, byMachine, namespace+"/"+name) {
-		enqueue(cache.ObjectName{Namespace: vs.Namespace, Name: vs.Name})
+	for _, server := range c.serversOf(namespace, name) {
+		enqueue(server)
 	}
 }
 

@@ -176,8 +176,6 @@ func (s State) end(crashed bool) []State {
 			gone := state
 			gone.Machine = Absent
 			next = append(next, state, gone, again)
-		case s.Queued:
-			next = append(next, again)
 		default:
 			next = append(next, state)
 		}
