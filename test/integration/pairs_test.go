@@ -17,7 +17,9 @@ import (
 // pending for as long as the test needs. All pairs are in TestPairs of the registry.
 func TestOperationsWhileAStopIsPending(t *testing.T) {
 	t.Parallel()
-	e := startedUnderManual(t, map[string]string{"stop": "hang"}, v1beta1.StatusStopped)
+	e := underManual(t, map[string]string{"stop": "hang"})
+	e.WaitStatus("machine", v1beta1.StatusStopped)
+	e.MustOperate("machine", "start")
 	first := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.InstanceUID
 
 	e.MustOperate("machine", "stop")
@@ -131,7 +133,15 @@ func TestOperationsWhileARestartIsPending(t *testing.T) {
 // A start under Manual waits for the import, and a stop meanwhile does not: when the disk is there, nothing starts.
 func TestStopOfAStartThatWaitsForTheImport(t *testing.T) {
 	t.Parallel()
-	e := startedUnderManual(t, map[string]string{"import": "stall"}, v1beta1.StatusProvisioning)
+	e := underManual(t, map[string]string{"import": "stall"})
+	// Before the import begins, while the claim waits for its first consumer, KubeVirt makes the instance at once.
+	e.Wait("machine", "imports", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.Import == nil || vs.Status.Import.Phase != "ImportInProgress" {
+			return "the import has not begun"
+		}
+		return ""
+	})
+	e.MustOperate("machine", "start")
 	e.Wait("machine", "has asked KubeVirt", func(vs *v1beta1.VirtualServer) string {
 		if vs.Status.PendingOperation == nil || vs.Status.PendingOperation.Message == "" {
 			return "the start has not been asked for"
@@ -152,13 +162,11 @@ func TestStopOfAStartThatWaitsForTheImport(t *testing.T) {
 	e.WaitStatus("machine", v1beta1.StatusStopped)
 }
 
-// startedUnderManual makes a machine under Manual whose node has faults, waits until its status is before, and starts it.
-func startedUnderManual(t *testing.T, faults map[string]string, before v1beta1.PrintableStatus) *framework.Environment {
+// underManual makes a machine under Manual whose node has faults.
+func underManual(t *testing.T, faults map[string]string) *framework.Environment {
 	t.Helper()
 	e := framework.New(t)
 	e.Faults(faults)
 	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyManual)))
-	e.WaitStatus("machine", before)
-	e.MustOperate("machine", "start")
 	return e
 }
