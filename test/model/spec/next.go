@@ -90,6 +90,10 @@ func (s State) superseded() []State {
 		// The guest ended before KubeVirt knew of Halted: its Always branch makes another instance, which Halted ends.
 		asked.Machine, asked.Doomed = s.Machine, true
 		return append(states, asked)
+	case !s.Machine.active() && s.Strategy == Manual && s.Queued && pending.Kind == Stop:
+		// The stop waited for the instance, and may have seen it just before its place was taken.
+		asked.Machine, asked.Doomed = s.Machine, true
+		return append(states, asked)
 	case !s.Machine.active():
 		return states
 	case s.Strategy == Halted, pending.Kind == Stop:
@@ -337,7 +341,9 @@ func Settled(states []State) []State {
 	var settled []State
 	for _, state := range Closure(states) {
 		if len(state.Steps()) == 0 {
+			// At rest KubeVirt knows the strategy, and nothing is on its way.
 			state.Lags = false
+			arrived(&state)
 			settled = append(settled, state)
 		}
 	}
