@@ -20,9 +20,6 @@ type Options struct {
 	// RunStrategy is the strategy to write into the VirtualMachine, together with AnnotationAppliedRunStrategy. If it is
 	// empty neither is set, and a merge keeps what the VirtualMachine has.
 	RunStrategy v1beta1.RunStrategy
-	// HoldForImport writes Halted in place of RunStrategy. It is for a machine with an ephemeral root disk that is not
-	// imported yet: KubeVirt does not wait for the import of such a disk.
-	HoldForImport bool
 }
 
 // VirtualMachine returns the VirtualMachine that the VirtualServer describes. Its name is status.vm.name. The error is an
@@ -49,7 +46,7 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 		},
 		ObjectMeta: objectMeta(vs),
 	}
-	if strategy := effectiveStrategy(options); strategy != "" {
+	if strategy := options.RunStrategy; strategy != "" {
 		vm.Spec.RunStrategy = ptr.To(kubevirtv1.VirtualMachineRunStrategy(strategy))
 		vm.Annotations[AnnotationAppliedRunStrategy] = string(strategy)
 	}
@@ -85,13 +82,6 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 	}
 	vm.Spec.Template = template
 	return vm, nil
-}
-
-func effectiveStrategy(options Options) v1beta1.RunStrategy {
-	if options.HoldForImport {
-		return v1beta1.RunStrategyHalted
-	}
-	return options.RunStrategy
 }
 
 // cpuOf puts the number of CPUs into cores. KubeVirt changes the number of sockets of a machine that runs, and migrates it

@@ -106,7 +106,6 @@ func TestOptions(t *testing.T) {
 		strategy *kubevirtv1.VirtualMachineRunStrategy
 	}{
 		"strategy":    {Options{RunStrategy: "Manual"}, ptr.To(kubevirtv1.RunStrategyManual)},
-		"held":        {Options{RunStrategy: "Always", HoldForImport: true}, ptr.To(kubevirtv1.RunStrategyHalted)},
 		"no strategy": {Options{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

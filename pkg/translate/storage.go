@@ -112,7 +112,7 @@ func (a *attached) addVolume(name string, source kubevirtv1.VolumeSource) {
 }
 
 // rootVolume is the DataVolume itself, so that KubeVirt waits for its import. An ephemeral root is an overlay over its
-// claim; KubeVirt does not wait for that, see Options.HoldForImport.
+// claim; KubeVirt does not wait for that, so the controller holds the machine.
 func rootVolume(vs *v1beta1.VirtualServer) kubevirtv1.VolumeSource {
 	if vs.Spec.Storage.Root.Ephemeral {
 		return kubevirtv1.VolumeSource{Ephemeral: &kubevirtv1.EphemeralVolumeSource{

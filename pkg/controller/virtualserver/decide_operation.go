@@ -63,6 +63,10 @@ func done(message string) operationDecision {
 func decideOperation(
 	op *v1beta1.Operation, vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance,
 ) operationDecision {
+	if vm == nil && vmi == nil && op.Type == v1beta1.OperationStop {
+		// It may never be created: an image that does not exist is imported without end.
+		return done("")
+	}
 	if vm == nil {
 		return waitFor("It waits for the VirtualMachine to be created.")
 	}
@@ -103,7 +107,7 @@ type machineState struct {
 	// startQueued and stopQueued say what KubeVirt was asked for and has not finished: to start the machine, and to stop
 	// this very instance. startPaused says that it is to start paused.
 	startQueued, startPaused, stopQueued bool
-	// startBlocked says that KubeVirt cannot start the machine now, because of its disks or of an earlier failure.
+	// startBlocked says that KubeVirt has failed to create the instance, which it tries again and again.
 	startBlocked bool
 }
 
@@ -120,7 +124,7 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	if start := queuedStart(vm); start != nil {
 		m.startQueued, m.startPaused = true, startsPaused(start)
 	}
-	m.startBlocked = startBlocked(vm)
+	m.startBlocked = status.MachineFailure(vm) != nil
 	if vmi == nil {
 		return m
 	}
@@ -134,18 +138,6 @@ func newMachineState(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 			return r.Action == kubevirtv1.StopRequest && r.UID != nil && *r.UID == vmi.UID
 		})
 	return m
-}
-
-// startBlocked says that KubeVirt holds a start for longer than a moment: while disks are imported (handleDataVolumes in
-// pkg/virt-controller/watch/vm), after starts that failed, and while the instance cannot be created.
-func startBlocked(vm *kubevirtv1.VirtualMachine) bool {
-	switch vm.Status.PrintableStatus {
-	case kubevirtv1.VirtualMachineStatusProvisioning, kubevirtv1.VirtualMachineStatusWaitingForVolumeBinding,
-		kubevirtv1.VirtualMachineStatusDataVolumeError, kubevirtv1.VirtualMachineStatusPvcNotFound:
-		return true
-	default:
-	}
-	return vm.Status.StartFailure != nil || status.MachineFailure(vm) != nil
 }
 
 // queuedStart returns the request to start the machine that KubeVirt has not finished, or nil.
@@ -189,6 +181,10 @@ func (m machineState) startStuck() bool {
 func decideStartAlways(op *v1beta1.Operation, m machineState) operationDecision {
 	if m.strategy == v1beta1.RunStrategyAlways {
 		return done("")
+	}
+	if m.startQueued && m.startPaused && !op.Paused {
+		// It was asked for by a start that is not wanted any more, and the next instance would obey it.
+		return operationDecision{action: actionCancel, holdStrategy: true}
 	}
 	if !op.Paused || m.strategy != v1beta1.RunStrategyHalted {
 		return waitFor(messageNotWritten)
@@ -262,6 +258,8 @@ func decideStop(op *v1beta1.Operation, m machineState) operationDecision {
 	switch {
 	case m.startQueued && !m.exists && !m.startBlocked:
 		// Taken back now it could be too late: virt-controller works on what it has seen, and nothing shows when it has done so.
+		// It makes the instance at once, also while the disk is imported: the instance itself waits for that. Under Manual it
+		// knows no back-off either (syncRunStrategy).
 		return waitFor("It waits for the machine, which KubeVirt was asked to start before.")
 	case m.startQueued:
 		return operationDecision{action: actionCancel}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -39,6 +40,11 @@ func queuedStop(uid types.UID) kubevirtv1.VirtualMachineStateChangeRequest {
 }
 
 var startRequest = kubevirtv1.VirtualMachineStateChangeRequest{Action: kubevirtv1.StartRequest}
+
+var pausedStart = kubevirtv1.VirtualMachineStateChangeRequest{
+	Action: kubevirtv1.StartRequest,
+	Data:   map[string]string{kubevirtv1.StartRequestDataPausedKey: kubevirtv1.StartRequestDataPausedTrue},
+}
 
 // instance is a VirtualMachineInstance in a phase.
 func instance(uid types.UID, phase kubevirtv1.VirtualMachineInstancePhase) *kubevirtv1.VirtualMachineInstance {
@@ -105,6 +111,7 @@ func TestDecideStartOperation(t *testing.T) {
 		{"paused", paused, machine(halted), nil, actionStart, true},
 		{"paused while the machine shuts down", paused, machine(halted), deleting(running("old")), actionWait, true},
 		{"paused and asked", paused, machine(halted, startRequest), nil, actionWait, true},
+		{"not paused after one that was", toAlways, machine(halted, pausedStart), nil, actionCancel, true},
 		{"paused and KubeVirt has written the strategy", paused, machine(always, startRequest), nil, actionDone, false},
 
 		{"manual without an instance", underManual, machine(manual), nil, actionStart, false},
@@ -138,11 +145,15 @@ func TestDecideStopOperation(t *testing.T) {
 	importing := machine(manual, startRequest)
 	importing.Status.PrintableStatus = kubevirtv1.VirtualMachineStatusProvisioning
 	failing := machine(manual, startRequest)
-	failing.Status.StartFailure = &kubevirtv1.VirtualMachineStartFailure{ConsecutiveFailCount: 1}
+	failing.Status.Conditions = []kubevirtv1.VirtualMachineCondition{{
+		Type: kubevirtv1.VirtualMachineFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate",
+	}}
 	manualForce := underManual
 	manualForce.GracePeriodSeconds = ptr.To[int64](0)
 
 	runOperationTests(t, []operationTest{
+		{"no machine yet", toHalted, nil, nil, actionDone, false},
+		{"somebody deleted the machine, and the guest still runs", toHalted, nil, running("a"), actionWait, false},
 		{"the strategy is not written", toHalted, machine(always), running("a"), actionWait, false},
 		{"the strategy is written", toHalted, machine(halted), running("a"), actionDone, false},
 		{"KubeVirt has not seen the strategy", toHalted, takenAs(rerun, machine(halted)), nil, actionWait, false},
@@ -168,8 +179,8 @@ func TestDecideStopOperation(t *testing.T) {
 		{"manual, and KubeVirt may restart what failed", underManual, takenAs(rerun, machine(manual)), instance("a", kubevirtv1.Failed), actionWait, false},
 		{"manual and gone", underManual, machine(manual), nil, actionDone, false},
 		{"manual while KubeVirt starts it", underManual, machine(manual, startRequest), nil, actionWait, false},
-		{"manual while a start waits for the import", underManual, importing, nil, actionCancel, false},
-		{"manual while starts fail", underManual, failing, nil, actionCancel, false},
+		{"manual while KubeVirt starts it and the disk is imported", underManual, importing, nil, actionWait, false},
+		{"manual while no instance can be made", underManual, failing, nil, actionCancel, false},
 		{"manual while a restart is queued", underManual, machine(manual, queuedStop("a"), startRequest), running("a"), actionCancel, false},
 		{"manual after a restart that it took the place of", underManual, machine(manual), running("b"), actionStop, false},
 		{"manual force while a graceful stop runs", manualForce, machine(manual), deleting(running("a")), actionStop, false},
@@ -221,10 +232,6 @@ func TestStartStuck(t *testing.T) {
 }
 
 func TestStrayStart(t *testing.T) {
-	pausedStart := kubevirtv1.VirtualMachineStateChangeRequest{
-		Action: kubevirtv1.StartRequest,
-		Data:   map[string]string{kubevirtv1.StartRequestDataPausedKey: kubevirtv1.StartRequestDataPausedTrue},
-	}
 	assert.True(t, strayStart(machine(halted, startRequest), halted))
 	assert.False(t, strayStart(machine(halted), halted), "nothing is queued")
 	assert.False(t, strayStart(machine(halted, pausedStart), halted), "somebody asked for it by virtctl start --paused")

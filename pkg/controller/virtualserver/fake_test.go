@@ -97,8 +97,11 @@ func (f *fakeKubeVirt) CreateDataVolume(_ context.Context, dv *cdiv1.DataVolume)
 }
 
 func (f *fakeKubeVirt) PatchMachine(_ context.Context, _, vm *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, error) {
+	if err := f.write("patch VirtualMachine"); err != nil {
+		return nil, err
+	}
 	f.machines[vm.Name] = vm
-	return vm, f.write("patch VirtualMachine")
+	return vm, nil
 }
 
 func (f *fakeKubeVirt) PatchDataVolume(_ context.Context, _, dv *cdiv1.DataVolume) (*cdiv1.DataVolume, error) {

@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,9 +16,10 @@ import (
 )
 
 // held says whether the machine must wait for its root disk. KubeVirt itself waits for a disk that the machine writes to,
-// but not for one that it uses through a throw-away overlay.
+// but not for one that it uses through a throw-away overlay. A guest that runs keeps the disk that it has.
 func (p *pass) held() bool {
-	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim)
+	runs := p.instance != nil && p.instance.Status.Phase == kubevirtv1.Running
+	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
 }
 
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before: nothing else
@@ -56,7 +58,7 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 	}
 	desired, err := p.desiredMachine(options)
 	if err != nil {
-		return err
+		return errors.Join(err, p.writeStrategy(ctx, options.RunStrategy))
 	}
 	merged, changed := translate.MergeVirtualMachine(p.machine, desired)
 	p.desired = merged
@@ -65,7 +67,33 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 	}
 	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, merged)
 	if err != nil {
-		return failed("update VirtualMachine "+p.name(), err)
+		err = failed("update VirtualMachine "+p.name(), err)
+		if !isConflict(err) {
+			err = errors.Join(err, p.writeStrategy(ctx, options.RunStrategy))
+		}
+		return err
+	}
+	p.machine = machine
+	return nil
+}
+
+// writeStrategy writes the strategy alone, where the rest of the spec cannot be written: whatever KubeVirt refuses in it, the
+// machine can be stopped.
+func (p *pass) writeStrategy(ctx context.Context, strategy v1beta1.RunStrategy) error {
+	if strategy != v1beta1.RunStrategyHalted && strategy != v1beta1.RunStrategyManual {
+		return nil
+	}
+	only := &kubevirtv1.VirtualMachine{}
+	only.Spec.RunStrategy = ptr.To(kubevirtv1.VirtualMachineRunStrategy(strategy))
+	metav1.SetMetaDataAnnotation(&only.ObjectMeta, translate.AnnotationAppliedRunStrategy, string(strategy))
+	metav1.SetMetaDataAnnotation(&only.ObjectMeta, annotationAppliedVersion, p.vs.ResourceVersion)
+	merged, changed := translate.MergeVirtualMachine(p.machine, only)
+	if !changed {
+		return nil
+	}
+	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, merged)
+	if err != nil {
+		return failed("write the run strategy of VirtualMachine "+p.name(), err)
 	}
 	p.machine = machine
 	return nil
@@ -115,7 +143,7 @@ func (p *pass) desiredMachine(options translate.Options) (*kubevirtv1.VirtualMac
 // changes it as part of the operation.
 func (p *pass) holdsStrategy() bool {
 	operation := p.vs.Status.PendingOperation
-	return operation != nil && decideOperation(operation, p.machine, p.instance).holdStrategy
+	return operation != nil && !p.mustWait(operation) && decideOperation(operation, p.machine, p.instance).holdStrategy
 }
 
 // graceOf returns the grace period of an instance in seconds. KubeVirt takes 30 if none is set.

@@ -62,8 +62,13 @@ func (p *pass) operate(ctx context.Context) error {
 	if op == nil {
 		return p.cancelStrayStart(ctx)
 	}
-	if p.machine == nil && p.held() {
+	if p.mustWait(op) {
 		op.Message = "It waits for the import of the root disk."
+		return nil
+	}
+	if p.unwritten && op.Type == v1beta1.OperationStart {
+		// It would be a machine of another spec than the user sees.
+		op.Message = "It waits for the VirtualMachine to become what the spec says."
 		return nil
 	}
 	decision := decideOperation(op, p.machine, p.instance)
@@ -80,6 +85,17 @@ func (p *pass) operate(ctx context.Context) error {
 	default:
 		return p.ask(ctx, op, decision.action)
 	}
+}
+
+// mustWait says that the operation has to wait for the root disk. Only a stop never does.
+func (p *pass) mustWait(op *v1beta1.Operation) bool {
+	return op.Type != v1beta1.OperationStop && p.held()
+}
+
+// stopWanted says that a machine exists and is to stop.
+func (p *pass) stopWanted() bool {
+	op := p.vs.Status.PendingOperation
+	return p.machine != nil && op != nil && op.Type == v1beta1.OperationStop
 }
 
 // stamp notes on the machine which version of the VirtualServer asks for the operation. After that an older copy of the
@@ -115,11 +131,11 @@ func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationA
 		err = p.clients.KubeVirt.RestartMachine(ctx, namespace, name,
 			kubevirtv1.RestartOptions{GracePeriodSeconds: restartGrace(op)})
 	case actionCancel:
-		if err = p.clients.KubeVirt.CancelRequests(ctx, p.machine); err == nil {
-			op.Message = "Requests that KubeVirt held before were taken back."
+		if err = p.cancelRequests(ctx); err == nil {
+			op.Message = "Requests that KubeVirt held before are taken back."
 			p.outcome.retry = true
-			return nil
 		}
+		return err
 	default:
 		return fmt.Errorf("the action %q is not one that KubeVirt can be asked for", action)
 	}
@@ -144,11 +160,12 @@ func restartGrace(op *v1beta1.Operation) *int64 {
 	return new(int64)
 }
 
-// refused says that KubeVirt takes the operation only in another state. It answers 500 while another operation is under
-// way (getChangeRequestJson in pkg/virt-api/rest of KubeVirt), and 404 for a machine that is gone.
+// refused says that KubeVirt takes the operation only in another state. It answers 404 for a machine that is gone, and 500
+// while another operation is under way (getChangeRequestJson in pkg/virt-api/rest of KubeVirt) or if one came first: the
+// API server answers to its patch in words that it does not know (jsonpatchTestErr there).
 func refused(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) ||
-		apierrors.IsInternalError(err) && strings.Contains(err.Error(), "already underway")
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsInternalError(err) &&
+		(strings.Contains(err.Error(), "already underway") || strings.Contains(err.Error(), "rejected our request due to an error"))
 }
 
 // plain returns the words of an API error without the wrapping that KubeVirt adds.

@@ -48,6 +48,9 @@ type pass struct {
 	// desired is the machine as it should be, nil if it is not wanted yet.
 	desired *kubevirtv1.VirtualMachine
 
+	// unwritten says that the VirtualMachine could not be made what the spec says.
+	unwritten bool
+
 	// problem is the first thing that stands in the way, for the condition Reconciled.
 	problem *problem
 	// events wait until the status that they tell of has been written.
@@ -133,10 +136,16 @@ func (p *pass) reconcile(ctx context.Context) error {
 		p.reconcileService(ctx),
 	)
 	if errors.Is(err, errNameTaken) {
-		return p.rehash(ctx)
+		err = p.rehash(ctx)
+		if !p.stopWanted() {
+			// Nothing may start with what belongs to somebody else.
+			return err
+		}
 	}
 	if p.machine != nil || err == nil {
-		err = errors.Join(err, p.reconcileMachine(ctx))
+		machineErr := p.reconcileMachine(ctx)
+		p.unwritten = machineErr != nil
+		err = errors.Join(err, machineErr)
 		if errors.Is(err, errNameTaken) {
 			return p.rehash(ctx)
 		}

@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -287,4 +289,81 @@ func TestQueuedStartIsTakenBackBeforeTheMachineIsHalted(t *testing.T) {
 	b.kubevirt.machines[name].Status.StateChangeRequests = nil
 	b.settle("web")
 	assert.Equal(t, kubevirtv1.RunStrategyHalted, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
+}
+
+// What is refused keeps a machine from starting, never from stopping.
+func TestRefusedChange(t *testing.T) {
+	for _, wanted := range []v1beta1.RunStrategy{always, manual, halted} {
+		t.Run(string(wanted), func(t *testing.T) {
+			vs := testServer()
+			vs.Spec.RunStrategy, vs.Status.RunStrategy = rerun, rerun
+			b := newBench(t, vs)
+			b.settle("web")
+			vs = b.server("web")
+			vs.Spec.Resources.Memory = resource.MustParse("3Gi")
+			vs.Status.RunStrategy = wanted
+			vs.Status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: rerun, ToRunStrategy: wanted}
+			_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+			require.NoError(t, err)
+			patches := 0
+			b.kubevirt.fail = func(call string) error {
+				if patches++; call != "patch VirtualMachine" || patches > 1 {
+					return nil
+				}
+				return apierrors.NewForbidden(kubevirtv1.Resource("virtualmachines"), "x", errors.New("too much memory"))
+			}
+
+			_, _, err = b.pass("web")
+			require.Error(t, err, "it is tried again")
+			machine := b.kubevirt.machines[vs.Status.VM.Name]
+			if assert.NotNil(t, machine.Spec.RunStrategy); wanted == always {
+				assert.Equal(t, kubevirtv1.RunStrategyRerunOnFailure, *machine.Spec.RunStrategy)
+			} else {
+				assert.Equal(t, kubevirtv1.VirtualMachineRunStrategy(wanted), *machine.Spec.RunStrategy)
+				assert.Equal(t, string(wanted), machine.Annotations[translate.AnnotationAppliedRunStrategy])
+			}
+			assert.Equal(t, "1Gi", machine.Spec.Template.Spec.Domain.Memory.Guest.String())
+			assert.NotContains(t, b.kubevirt.calls, "start", "it would be a machine of another spec than the user sees")
+			require.NotNil(t, b.server("web").Status.PendingOperation)
+			condition := meta.FindStatusCondition(b.server("web").Status.Conditions, v1beta1.ConditionReconciled)
+			require.NotNil(t, condition)
+			assert.Contains(t, condition.Message, "too much memory")
+		})
+	}
+}
+
+// Another change of the queue came first. That is no problem of the machine's.
+func TestLostRaceIsTriedAgain(t *testing.T) {
+	queueChanged := apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", "the test failed", 0, false)
+	for name, test := range map[string]struct {
+		queue  []kubevirtv1.VirtualMachineStateChangeRequest
+		answer error
+	}{
+		"when a request is taken back": {[]kubevirtv1.VirtualMachineStateChangeRequest{pausedStart}, queueChanged},
+		"when a start is asked for":    {nil, apierrors.NewInternalError(queueChanged)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vs := testServer()
+			vs.Spec.RunStrategy, vs.Status.RunStrategy = manual, manual
+			b := newBench(t, vs)
+			b.settle("web")
+			vs = b.server("web")
+			vs.Status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: manual, ToRunStrategy: manual}
+			_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
+			require.NoError(t, err)
+			b.kubevirt.machines[vs.Status.VM.Name].Status.StateChangeRequests = test.queue
+			b.kubevirt.fail = func(call string) error {
+				if call == "start" || call == "cancel" {
+					return test.answer
+				}
+				return nil
+			}
+
+			result, _, err := b.pass("web")
+			require.NoError(t, err)
+			assert.True(t, result.retry)
+			assert.NotNil(t, b.server("web").Status.PendingOperation)
+			assert.True(t, meta.IsStatusConditionTrue(b.server("web").Status.Conditions, v1beta1.ConditionReconciled))
+		})
+	}
 }
