@@ -3,6 +3,7 @@ package kubevirt
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -13,10 +14,11 @@ import (
 )
 
 // MachineInformer returns an informer of the VirtualMachines of all namespaces that the selector matches. The caller runs
-// it. While the CRD is missing it tries again and again, and its cache is not synced.
+// it. A kind that is not installed when it starts counts as one without objects until it is: a VirtualServer can be deleted,
+// or say what is missing, without KubeVirt and CDI.
 func (c *Client) MachineInformer(selector labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
 	client := c.kubevirt.KubevirtV1().VirtualMachines(metav1.NamespaceAll)
-	return newInformer(c.kubevirt, &kubevirtv1.VirtualMachine{}, selector, indexers,
+	return newInformer(c.kubevirt, &kubevirtv1.VirtualMachine{}, &kubevirtv1.VirtualMachineList{}, selector, indexers,
 		func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return client.List(ctx, options)
 		}, client.Watch)
@@ -25,7 +27,7 @@ func (c *Client) MachineInformer(selector labels.Selector, indexers cache.Indexe
 // InstanceInformer returns an informer of the VirtualMachineInstances of all namespaces that the selector matches.
 func (c *Client) InstanceInformer(selector labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
 	client := c.kubevirt.KubevirtV1().VirtualMachineInstances(metav1.NamespaceAll)
-	return newInformer(c.kubevirt, &kubevirtv1.VirtualMachineInstance{}, selector, indexers,
+	return newInformer(c.kubevirt, &kubevirtv1.VirtualMachineInstance{}, &kubevirtv1.VirtualMachineInstanceList{}, selector, indexers,
 		func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return client.List(ctx, options)
 		}, client.Watch)
@@ -34,7 +36,7 @@ func (c *Client) InstanceInformer(selector labels.Selector, indexers cache.Index
 // DataVolumeInformer returns an informer of the DataVolumes of all namespaces that the selector matches.
 func (c *Client) DataVolumeInformer(selector labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
 	client := c.cdi.CdiV1beta1().DataVolumes(metav1.NamespaceAll)
-	return newInformer(c.cdi, &cdiv1.DataVolume{}, selector, indexers,
+	return newInformer(c.cdi, &cdiv1.DataVolume{}, &cdiv1.DataVolumeList{}, selector, indexers,
 		func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return client.List(ctx, options)
 		}, client.Watch)
@@ -43,7 +45,7 @@ func (c *Client) DataVolumeInformer(selector labels.Selector, indexers cache.Ind
 // newInformer builds an informer from a typed client: client-go of KubeVirt has no generated ones.
 func newInformer(
 	client any,
-	example runtime.Object,
+	example, empty runtime.Object,
 	selector labels.Selector,
 	indexers cache.Indexers,
 	list func(context.Context, metav1.ListOptions) (runtime.Object, error),
@@ -54,9 +56,9 @@ func newInformer(
 		return options
 	}
 	listWatch := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: missingUntilInstalled(empty, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return list(ctx, selected(options))
-		},
+		}),
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			return watcher(ctx, selected(options))
 		},
@@ -64,4 +66,19 @@ func newInformer(
 	return cache.NewSharedIndexInformerWithOptions(
 		cache.ToListWatcherWithWatchListSemantics(listWatch, client), example,
 		cache.SharedIndexInformerOptions{Indexers: indexers})
+}
+
+// missingUntilInstalled answers with an empty list while the kind was never found. Once it was, a 404 is an error as any other:
+// what the informer holds is then better than nothing.
+func missingUntilInstalled(empty runtime.Object, list cache.ListWithContextFunc) cache.ListWithContextFunc {
+	// One reflector calls this, from one goroutine.
+	installed := false
+	return func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		objects, err := list(ctx, options)
+		if apierrors.IsNotFound(err) && !installed {
+			return empty.DeepCopyObject(), nil
+		}
+		installed = installed || err == nil
+		return objects, err
+	}
 }

@@ -116,6 +116,11 @@ func (f *facts) paused() metav1.Condition {
 }
 
 func (f *facts) restartRequired() metav1.Condition {
+	before := meta.FindStatusCondition(f.before.Conditions, v1beta1.ConditionRestartRequired)
+	if f.Desired == nil && f.live != nil && before != nil {
+		// This pass did not get as far as to know.
+		return *before
+	}
 	waiting := translate.RestartRequired(f.Desired, f.live)
 	if len(waiting) == 0 {
 		return metav1.Condition{

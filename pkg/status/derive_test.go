@@ -118,6 +118,9 @@ func TestRestartRequiredShowsAndClears(t *testing.T) {
 	assert.Equal(t, "SpecChanged", waiting.Reason)
 	assert.Equal(t, "Restart the machine to apply: spec.cloudInit: changed; spec.resources.memory: 1Gi -> 2Gi", waiting.Message)
 
+	s.Desired = nil
+	assert.Equal(t, waiting, condition(t, s.derive(), "RestartRequired"), "a pass that did not get so far says nothing new")
+
 	s.VirtualServer.Spec.Resources.Memory = resource.MustParse("1Gi")
 	s.VirtualServer.Spec.CloudInit = "#cloud-config\npassword: hunter2\n"
 	s.desire()

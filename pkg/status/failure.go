@@ -14,19 +14,28 @@ import (
 // computeContainer is the container of the launcher pod in which the guest runs.
 const computeContainer = "compute"
 
+// Failure returns the unexpected end of the instance that can be seen, or nil. Its Count is not set.
+func Failure(o Observed) *v1beta1.MachineFailure {
+	return factsOf(o).failureNow()
+}
+
 // lastFailure returns the last unexpected end of the machine: the one that is seen now, or the one from before. KubeVirt
 // removes a failed instance and its pod within moments, so the cause is remembered in the status.
 func (f *facts) lastFailure() *v1beta1.MachineFailure {
 	before := f.before.LastFailure.DeepCopy()
 	now := f.failureNow()
+	if now == nil {
+		now = f.Failure.DeepCopy()
+	}
 	switch {
 	case now == nil:
 		return before
 	case before == nil || before.InstanceUID != now.InstanceUID:
 		now.Count = f.countFrom(before)
 		return now
-	case before.Reason == ReasonGuestCrashed && now.Reason != ReasonGuestCrashed:
-		// The pod may tell the true cause a moment after the instance has failed.
+	case (before.Reason == ReasonGuestCrashed || before.Reason == ReasonBootFailed) &&
+		(now.Reason == ReasonOOMKilled || now.Reason == ReasonEvicted):
+		// The pod may tell the true cause a moment after the instance has failed. What became of the node since has not caused it.
 		before.Reason, before.Message = now.Reason, now.Message
 		return before
 	default:

@@ -245,3 +245,21 @@ func TestCrashUnderManualSaysSo(t *testing.T) {
 	assert.Equal(t, "OOMKilled: Pod virt-launcher-x used more memory than it may and was killed. "+
 		"Run strategy Manual does not start it again; use start.", got.Message)
 }
+
+// Only the pod's own end tells more of a failure. What happens to the node later has nothing to do with it.
+func TestCauseOfAFailureIsKept(t *testing.T) {
+	s := newScene(t, "Manual")
+	s.instance(firstUID, kubevirtv1.Failed)
+	assert.Equal(t, "GuestCrashed", s.derive().LastFailure.Reason)
+	s.Node, s.NodeMissing = nil, true
+	assert.Equal(t, "GuestCrashed", s.derive().LastFailure.Reason)
+	s.terminated("OOMKilled")
+	assert.Equal(t, "OOMKilled", s.derive().LastFailure.Reason)
+
+	s = newScene(t, "Manual")
+	vmi := s.instance(firstUID, kubevirtv1.Failed)
+	vmi.Status.PhaseTransitionTimestamps = vmi.Status.PhaseTransitionTimestamps[:2]
+	assert.Equal(t, "BootFailed", s.derive().LastFailure.Reason)
+	s.terminated("OOMKilled")
+	assert.Equal(t, "OOMKilled", s.derive().LastFailure.Reason)
+}

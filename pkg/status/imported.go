@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func importOf(o Observed) importState {
 	switch {
 	case o.DataVolume == nil:
 		return importWithoutDataVolume(o, name)
-	case o.DataVolume.Status.Phase == cdiv1.Succeeded:
+	case o.DataVolume.Status.Phase == cdiv1.Succeeded && !claimLost(o):
 		state := imported()
 		state.status = &v1beta1.ImportStatus{
 			Phase:    string(cdiv1.Succeeded),
@@ -59,15 +60,31 @@ const ImportStallTimeout = 2 * time.Minute
 // StallsAt returns when the import counts as stalled unless it makes progress before, or zero for one that cannot stall:
 // one that is done, or that waits for something else than the transfer.
 func StallsAt(status *v1beta1.ImportStatus) time.Time {
-	if status == nil || status.LastProgressTime == nil || !transfers(cdiv1.DataVolumePhase(status.Phase)) {
+	if status == nil || status.LastProgressTime == nil || !transfers(status) {
 		return time.Time{}
 	}
 	return status.LastProgressTime.Add(ImportStallTimeout)
 }
 
-// transfers says whether data is moved in the phase, or is about to be.
-func transfers(phase cdiv1.DataVolumePhase) bool {
-	return verb(phase) != ""
+// transfers says whether a pod of CDI moves data, and tells how far it is. Clones by the storage itself tell nothing, and of
+// a transfer that is done the rest, such as the resizing of the image, shows no progress (updateImportProgress in CDI's
+// pkg/controller/populators).
+func transfers(status *v1beta1.ImportStatus) bool {
+	switch cdiv1.DataVolumePhase(status.Phase) {
+	case cdiv1.ImportInProgress, cdiv1.CloneInProgress:
+		done, err := strconv.ParseFloat(strings.TrimSuffix(status.Progress, "%"), 64)
+		return err != nil || done < transferred
+	default:
+		return false
+	}
+}
+
+// transferred is the progress in percent from which on CDI may still work on the image.
+const transferred = 99
+
+// claimLost says that the volume behind the claim is gone, whatever the DataVolume, which keeps its phase, says.
+func claimLost(o Observed) bool {
+	return o.Claim != nil && o.Claim.Status.Phase == corev1.ClaimLost
 }
 
 func imported() importState {
@@ -175,7 +192,7 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 		return ReasonDeleting, of("DataVolume", name, "being deleted")
 	case o.StorageClassMissing != "" && (o.Claim == nil || o.Claim.Status.Phase != corev1.ClaimBound):
 		return ReasonStorageClassNotFound, storageClassText(name, o.StorageClassMissing)
-	case o.Claim != nil && o.Claim.Status.Phase == corev1.ClaimLost:
+	case claimLost(o):
 		return ReasonClaimLost, of("PVC", name, "its volume is lost")
 	case bound != nil && bound.Reason == cdiQuota:
 		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", OneLine(bound.Message)))
@@ -245,7 +262,6 @@ func importProgress(dataVolume *cdiv1.DataVolume) (reason, message string) {
 }
 
 // verb says what is done with the data in the phase, or nothing.
-
 func verb(phase cdiv1.DataVolumePhase) string {
 	switch text := string(phase); {
 	case strings.Contains(text, "Clone"):

@@ -70,6 +70,9 @@ func TestDataImported(t *testing.T) {
 			s.importing(cdiv1.Failed, "N/A", 0)
 			s.Claim = &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimLost}}
 		}, "False", "ClaimLost", "PVC " + name + ": its volume is lost"},
+		"lost after the import": {func(s *scene) {
+			s.Claim = &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimLost}}
+		}, "False", "ClaimLost", "PVC " + name + ": its volume is lost"},
 		"deleted": {func(s *scene) {
 			s.importing(cdiv1.Pending, "N/A", 0)
 			s.DataVolume.DeletionTimestamp = &metav1.Time{Time: epoch}
@@ -145,8 +148,14 @@ func TestStalledImport(t *testing.T) {
 	assert.Equal(t, "DataVolume "+name+": importing, 43.00%", moving.Message)
 
 	for _, waits := range []cdiv1.DataVolumePhase{"", cdiv1.Pending, cdiv1.UploadReady, cdiv1.PendingPopulation,
-		cdiv1.WaitForFirstConsumer, cdiv1.Paused, cdiv1.Succeeded} {
+		cdiv1.WaitForFirstConsumer, cdiv1.Paused, cdiv1.Succeeded, cdiv1.ImportScheduled, cdiv1.CloneScheduled,
+		cdiv1.CSICloneInProgress, cdiv1.SnapshotForSmartCloneInProgress} {
 		assert.Zero(t, StallsAt(&v1beta1.ImportStatus{Phase: string(waits), LastProgressTime: ptr.To(at(0))}), waits)
+	}
+	for progress, stalls := range map[string]bool{"N/A": true, "": true, "0.00%": true, "98.90%": true, "99.00%": false, "100.0%": false} {
+		assert.Equal(t, stalls, !StallsAt(&v1beta1.ImportStatus{
+			Phase: string(cdiv1.CloneInProgress), Progress: progress, LastProgressTime: ptr.To(at(0)),
+		}).IsZero(), progress)
 	}
 	assert.Zero(t, StallsAt(nil))
 }

@@ -114,30 +114,28 @@ func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 	}
 }
 
-// unschedulable says whether no node takes the machine's pod, and why. The pod knows best: KubeVirt copies its condition
-// into the instance, but never writes over a message that the instance has already (AddPodCondition in
-// pkg/controller), such as that of a claim that did not exist at first.
+// unschedulable says whether no node takes the machine's pod, and why. Only the pod knows: KubeVirt has the same condition
+// on the instance, but writes it also for a claim that does not exist (updateStatus in pkg/virt-controller/watch/vmi), and
+// never writes over its message (AddPodCondition in pkg/controller).
 func (f *facts) unschedulable() (message string, is bool) {
-	if pod := f.podOf(f.live); pod != nil {
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodScheduled {
-				refused := condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
-				return condition.Message, refused && !f.verdictIsOld(condition.Message)
-			}
-		}
-	}
-	scheduled := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceConditionType(corev1.PodScheduled))
-	if scheduled == nil || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
+	pod := f.podOf(f.live)
+	if pod == nil {
 		return "", false
 	}
-	return scheduled.Message, !f.verdictIsOld(scheduled.Message)
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled {
+			refused := condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+			return condition.Message, refused && !f.verdictIsOld(condition.Message)
+		}
+	}
+	return "", false
 }
 
 // verdictIsOld says that the scheduler's word is old: it was about a claim, and the only claim of the machine holds its
 // image meanwhile. The scheduler looks again with a growing delay, so that its word stands for seconds after an import.
 func (f *facts) verdictIsOld(message string) bool {
 	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
-		strings.Contains(message, `persistentvolumeclaim "`) || strings.HasPrefix(message, "PVC does not exist")
+		strings.Contains(message, `persistentvolumeclaim "`)
 	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
 	return aboutClaim && there && !f.hasOtherClaims()
 }

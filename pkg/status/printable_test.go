@@ -109,7 +109,10 @@ func TestPrintableStatus(t *testing.T) {
 		}, "Provisioning", "DataVolume " + name + ": importing"},
 		"missing claim of another disk": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Pending)
-			s.vmiCondition("Synchronized", "False", "FailedPvcNotFound", "PVC default/pvc-as-disk does not exist, waiting for it to appear")
+			const text = "PVC default/pvc-as-disk does not exist, waiting for it to appear"
+			s.vmiCondition("Synchronized", "False", "FailedPvcNotFound", text)
+			s.vmiCondition("PodScheduled", "False", "Unschedulable", text)
+			s.LauncherPod = nil
 		}, "Provisioning", "VMI " + name + ": FailedPvcNotFound: PVC default/pvc-as-disk does not exist, waiting for it to appear"},
 		"unbound claim of another disk": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Scheduling)
@@ -144,14 +147,14 @@ func TestPrintableStatus(t *testing.T) {
 		}, "Starting", ""},
 		"unschedulable": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Scheduling)
-			s.vmiCondition("PodScheduled", "False", "Unschedulable", "0/2 nodes are available: 2 Insufficient memory.")
-		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: 2 Insufficient memory."},
-		"unschedulable, and the instance keeps an older message": {"Always", func(s *scene) {
-			s.instance(firstUID, kubevirtv1.Scheduling)
-			s.vmiCondition("PodScheduled", "False", "Unschedulable", "PVC does not exist, waiting for it to appear")
+			s.vmiCondition("PodScheduled", "False", "Unschedulable", "PVC default/a does not exist, waiting for it to appear")
 			s.LauncherPod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 				Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available: 2 Insufficient memory."}}
 		}, "FailedUnschedulable", "Pod virt-launcher-x: 0/2 nodes are available: 2 Insufficient memory."},
+		"the scheduler has not looked, and the instance keeps an older message": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Scheduling)
+			s.vmiCondition("PodScheduled", "False", "Unschedulable", "PVC default/a does not exist, waiting for it to appear")
+		}, "Starting", "Pod virt-launcher-x: waiting to be ready"},
 		"the scheduler has not looked again since the import": {"Always", func(s *scene) {
 			s.Claim = &corev1.PersistentVolumeClaim{Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}}
 			s.waitsForClaims()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
@@ -118,21 +119,30 @@ func volumeText(volume *kubevirtv1.Volume) string {
 		return claimText("ephemeral PVC", source.Ephemeral.PersistentVolumeClaim.ClaimName,
 			source.Ephemeral.PersistentVolumeClaim.ReadOnly)
 	case source.ConfigMap != nil:
-		return labelled("ConfigMap "+source.ConfigMap.Name, source.ConfigMap.VolumeLabel)
+		return labelled(optional("ConfigMap "+source.ConfigMap.Name, source.ConfigMap.Optional), source.ConfigMap.VolumeLabel)
 	case source.Secret != nil:
-		return labelled("Secret "+source.Secret.SecretName, source.Secret.VolumeLabel)
+		return labelled(optional("Secret "+source.Secret.SecretName, source.Secret.Optional), source.Secret.VolumeLabel)
 	case source.ServiceAccount != nil:
 		return "ServiceAccount " + source.ServiceAccount.ServiceAccountName
 	case source.DownwardAPI != nil:
 		paths := make([]string, 0, len(source.DownwardAPI.Fields))
 		for _, file := range source.DownwardAPI.Fields {
-			paths = append(paths, file.Path)
+			if file.FieldRef != nil {
+				paths = append(paths, file.Path+"="+file.FieldRef.FieldPath)
+			} else {
+				paths = append(paths, file.Path)
+			}
 		}
 		return labelled("downwardAPI "+strings.Join(paths, " "), source.DownwardAPI.VolumeLabel)
 	case source.EmptyDisk != nil:
 		return "emptyDisk " + source.EmptyDisk.Capacity.String()
 	case source.ContainerDisk != nil:
-		return strings.TrimSpace("image " + source.ContainerDisk.Image + " " + source.ContainerDisk.Path)
+		// The pull policy is no difference: KubeVirt fills it in.
+		text := strings.TrimSpace("image " + source.ContainerDisk.Image + " " + source.ContainerDisk.Path)
+		if secret := source.ContainerDisk.ImagePullSecret; secret != "" {
+			text += ", pull secret " + secret
+		}
+		return text
 	case source.CloudInitNoCloud != nil && source.CloudInitNoCloud.UserDataSecretRef != nil:
 		return "Secret " + source.CloudInitNoCloud.UserDataSecretRef.Name
 	default:
@@ -145,6 +155,13 @@ func claimText(kind, name string, readOnly bool) string {
 		return kind + " " + name + " read-only"
 	}
 	return kind + " " + name
+}
+
+func optional(text string, is *bool) string {
+	if ptr.Deref(is, false) {
+		return text + ", optional"
+	}
+	return text
 }
 
 func labelled(text, label string) string {

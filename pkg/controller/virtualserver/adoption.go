@@ -178,12 +178,12 @@ func (p *pass) checkTaken(err error, read func() (metav1.Object, error)) error {
 	return errStale
 }
 
-// rehash takes another name after a collision, unless the machine exists already under the present one.
+// rehash takes another name after a collision, unless the machine or its disk exists already under the present one.
 func (p *pass) rehash(ctx context.Context) error {
-	if p.machine != nil {
+	if p.machine != nil || p.instance != nil || imported(p.volume, p.claim) {
 		return &problem{reason: "NameTaken", message: fmt.Sprintf(
-			"An object named %s in this namespace belongs to somebody else and is left alone. Rename or delete it.",
-			p.name())}
+			"An object named %s in this namespace belongs to somebody else and is left alone. Rename or delete it. "+
+				"If it is this machine's, give it its label %s=%s back.", p.name(), translate.LabelUID, p.vs.UID)}
 	}
 	taken := p.name()
 	p.vs.Status.VM.CollisionCount++
@@ -194,7 +194,6 @@ func (p *pass) rehash(ctx context.Context) error {
 	}
 	p.emit(eventNormal, "NameCollision", fmt.Sprintf(
 		"The name %s is taken by an object of somebody else. The machine is named %s", taken, next))
-	p.flushEvents()
 	return errStale
 }
 
@@ -209,13 +208,20 @@ func formerNames(vs *v1beta1.VirtualServer) []string {
 	return names
 }
 
-// sweep deletes what was created under a name before the name turned out to be taken.
+// under returns a pass that looks at what is there under a name that was given up.
+func (p *pass) under(name string) *pass {
+	former := &pass{Controller: p.Controller, before: p.before, vs: p.vs.DeepCopy()}
+	former.vs.Status.VM.Name = name
+	former.load()
+	return former
+}
+
+// sweep deletes what was created under a name before the name turned out to be taken. A disk that holds its image is not
+// among that: names are not given up then.
 func (p *pass) sweep(ctx context.Context) error {
 	var errs []error
 	for _, name := range formerNames(p.vs) {
-		former := &pass{Controller: p.Controller, before: p.before, vs: p.vs.DeepCopy()}
-		former.vs.Status.VM.Name = name
-		former.load()
+		former := p.under(name)
 		if former.machine != nil && ownershipOf(former.machine, p.vs) == owned {
 			errs = append(errs, former.deleteMachine(ctx))
 		}
@@ -225,7 +231,7 @@ func (p *pass) sweep(ctx context.Context) error {
 		if former.secret != nil && ownershipOf(former.secret, p.vs) == owned {
 			errs = append(errs, former.deleteSecret(ctx))
 		}
-		if former.volume != nil && ownershipOf(former.volume, p.vs) == owned {
+		if former.volume != nil && ownershipOf(former.volume, p.vs) == owned && !imported(former.volume, former.claim) {
 			errs = append(errs, former.deleteVolume(ctx, metav1.DeletePropagationBackground))
 		}
 	}

@@ -120,8 +120,8 @@ func (c *caches) all() []namedInformer {
 }
 
 // waitForSync waits until all caches are filled and all that is in them has been put into the queue, where each
-// VirtualServer then stands once for all of its objects. It names those that are not every now and then: the CRDs of
-// KubeVirt or CDI may be missing. It returns false if ctx ended first.
+// VirtualServer then stands once for all of its objects. It names those that are not every now and then: a
+// right may be missing. It returns false if ctx ended first.
 func (c *caches) waitForSync(ctx context.Context) bool {
 	for {
 		var missing []string
@@ -143,7 +143,7 @@ func (c *caches) waitForSync(ctx context.Context) bool {
 				missing = append(missing, named.name)
 			}
 		}
-		klog.FromContext(ctx).Info("Waiting for objects that cannot be listed; are KubeVirt and CDI installed?",
+		klog.FromContext(ctx).Info("Waiting for objects that cannot be listed; has the account the rights of the ClusterRole?",
 			"missing", strings.Join(missing, ", "))
 	}
 }

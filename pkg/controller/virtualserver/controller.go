@@ -7,6 +7,7 @@ package virtualserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -50,6 +51,7 @@ type Controller struct {
 	caches   *caches
 	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	recorder record.EventRecorder
+	failures failures
 }
 
 // NewController returns a controller that has not started yet.
@@ -72,7 +74,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	stopEvents := c.startRecorder(ctx)
 	defer stopEvents()
 
-	if err := c.caches.watch(c.queue.Add); err != nil {
+	if err := errors.Join(c.caches.watch(c.queue.Add), c.watchFailures()); err != nil {
 		// Only a programming error gets here: handlers are added before the informers start.
 		utilruntime.HandleErrorWithContext(ctx, err, "Cannot watch")
 		return
@@ -157,6 +159,7 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (resul
 	}()
 	vs := c.caches.server(key.Namespace, key.Name)
 	if vs == nil {
+		c.failures.forget(key, nil)
 		return outcome{}, nil
 	}
 	p := newPass(c, vs)

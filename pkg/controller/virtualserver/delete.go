@@ -22,94 +22,6 @@ const labelRetainedFrom = "tensorstack.dev/retained-from"
 // errFinalized ends a pass after the finalizer has been removed: there is nothing left to write a status to.
 var errFinalized = errors.New("the VirtualServer is gone")
 
-// deletionStep is the next step of a deletion.
-type deletionStep string
-
-const (
-	stepDeleteMachine  deletionStep = "delete machine"
-	stepWaitMachine    deletionStep = "wait for machine"
-	stepDeleteInstance deletionStep = "delete instance"
-	stepWaitInstance   deletionStep = "wait for instance"
-	stepDeleteService  deletionStep = "delete service"
-	stepWaitService    deletionStep = "wait for service"
-	stepDeleteSecret   deletionStep = "delete secret"
-	stepWaitSecret     deletionStep = "wait for secret"
-	stepRelease        deletionStep = "release claim"
-	stepOrphanVolume   deletionStep = "delete volume without claim"
-	stepDeleteVolume   deletionStep = "delete volume"
-	stepWaitVolume     deletionStep = "wait for volume"
-	stepDeleteClaim    deletionStep = "delete claim"
-	stepWaitClaim      deletionStep = "wait for claim"
-	stepFinish         deletionStep = "finish"
-)
-
-// presence says whether an object is there, and whether it is being deleted already.
-type presence struct {
-	present, deleting bool
-}
-
-func presenceOf[T any, P interface {
-	*T
-	metav1.Object
-}](object P) presence {
-	if object == nil {
-		return presence{}
-	}
-	return presence{present: true, deleting: object.GetDeletionTimestamp() != nil}
-}
-
-// remains is what is left of a VirtualServer that is being deleted.
-type remains struct {
-	machine, instance, service, secret, volume, claim presence
-	// retain keeps the claim, which holds an imported disk.
-	retain bool
-}
-
-// decideDeletion returns the next step. The machine goes first and gets the time to shut down; its disk goes last.
-func decideDeletion(r remains) deletionStep {
-	for _, stage := range []struct {
-		of              presence
-		remove, waiting deletionStep
-	}{
-		{r.machine, stepDeleteMachine, stepWaitMachine},
-		{r.instance, stepDeleteInstance, stepWaitInstance},
-		{r.service, stepDeleteService, stepWaitService},
-		{r.secret, stepDeleteSecret, stepWaitSecret},
-	} {
-		if step, left := stageOf(stage.of, stage.remove, stage.waiting); left {
-			return step
-		}
-	}
-	if r.retain {
-		// The claim first: after that nothing that follows can take it along.
-		if r.claim.present && !r.claim.deleting {
-			return stepRelease
-		}
-		if step, left := stageOf(r.volume, stepOrphanVolume, stepWaitVolume); left {
-			return step
-		}
-		return stepFinish
-	}
-	if step, left := stageOf(r.volume, stepDeleteVolume, stepWaitVolume); left {
-		return step
-	}
-	if step, left := stageOf(r.claim, stepDeleteClaim, stepWaitClaim); left {
-		return step
-	}
-	return stepFinish
-}
-
-func stageOf(of presence, remove, waiting deletionStep) (deletionStep, bool) {
-	switch {
-	case !of.present:
-		return "", false
-	case of.deleting:
-		return waiting, true
-	default:
-		return remove, true
-	}
-}
-
 // finalize takes the next steps of the deletion of the VirtualServer.
 func (p *pass) finalize(ctx context.Context) error {
 	if !slices.Contains(p.vs.Finalizers, finalizer) {
@@ -120,10 +32,42 @@ func (p *pass) finalize(ctx context.Context) error {
 		return p.removeFinalizer(ctx)
 	}
 	p.load()
-	if err := p.sweep(ctx); err != nil {
+	for _, name := range formerNames(p.vs) {
+		former := p.under(name)
+		if step := decideDeletion(former.remains()); step != stepFinish {
+			err := former.take(ctx, step)
+			p.problem = former.problem
+			return err
+		}
+	}
+	if err := p.disownInstance(ctx); err != nil {
 		return err
 	}
-	step := decideDeletion(p.remains())
+	return p.take(ctx, decideDeletion(p.remains()))
+}
+
+// disownInstance leaves an instance alone that belongs to the machine of somebody else, though it has our label: it would
+// only be made again.
+func (p *pass) disownInstance(ctx context.Context) error {
+	if p.instance == nil || p.machine != nil {
+		return nil
+	}
+	machine, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read VirtualMachine %s: %w", p.name(), err)
+	case ownershipOf(machine, p.vs) == foreign:
+		p.instance = nil
+		return nil
+	default:
+		return errStale
+	}
+}
+
+// take takes a step of the deletion.
+func (p *pass) take(ctx context.Context, step deletionStep) error {
 	switch step {
 	case stepDeleteMachine:
 		return p.deleteMachine(ctx)
@@ -324,9 +268,11 @@ func (p *pass) finishDeletion(ctx context.Context) error {
 	return p.removeFinalizer(ctx)
 }
 
-// anythingLeft returns the kind of an object of ours under that name, or nothing.
+// anythingLeft returns the kind of an object of ours under that name, or nothing. The instance of a machine of somebody
+// else's is not ours, see disownInstance.
 func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
 	namespace, options := p.vs.Namespace, metav1.GetOptions{}
+	machineIsForeign := false
 	core := p.clients.Kubernetes.CoreV1()
 	for _, kind := range []struct {
 		name string
@@ -346,7 +292,9 @@ func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return "", fmt.Errorf("look whether %s %s is left: %w", kind.name, name, err)
-		case ownershipOf(object, p.vs) != foreign:
+		case ownershipOf(object, p.vs) == foreign:
+			machineIsForeign = machineIsForeign || kind.name == "VirtualMachine"
+		case !machineIsForeign || kind.name != "VirtualMachineInstance":
 			return kind.name, nil
 		}
 	}
@@ -361,6 +309,5 @@ func (p *pass) removeFinalizer(ctx context.Context) error {
 		return err
 	}
 	p.emit(eventNormal, "Deleted", "The machine and everything behind it are gone")
-	p.flushEvents()
 	return errFinalized
 }

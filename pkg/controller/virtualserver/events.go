@@ -24,7 +24,7 @@ const (
 )
 
 // event tells a person what happened to a VirtualServer. It never holds user data of cloud-init, and no secret of a URL
-// leaves flushEvents.
+// leaves emit.
 type event struct {
 	kind, reason, message string
 }
@@ -33,21 +33,29 @@ type event struct {
 // reason and message are counted in one object, and many alike are folded into one, by the library. The function that it
 // returns stops that and waits for what is in flight.
 func (c *Controller) startRecorder(ctx context.Context) func() {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	// The library drops what is more than this for one object. By default that would be the eleventh restart within an hour.
+	limits := record.CorrelatorOptions{BurstSize: 100, QPS: 0.1}
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(limits))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.clients.Kubernetes.CoreV1().Events("")})
 	c.recorder = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: kubevirt.FieldManager})
 	return broadcaster.Shutdown
 }
 
-// emit remembers an event until the status that it belongs to has been written.
+// emit tells of something that was done. It cannot be undone, so the event waits for nothing.
 func (p *pass) emit(kind, reason, message string) {
+	p.recorder.Event(p.before, kind, reason, status.Redact(message))
+}
+
+// emitLater remembers an event until the status that it belongs to has been written. It is lost if that fails: the next pass
+// comes to the same.
+func (p *pass) emitLater(kind, reason, message string) {
 	p.events = append(p.events, event{kind: kind, reason: reason, message: message})
 }
 
-// flushEvents sends the events of the pass.
+// flushEvents sends the events that have waited for the status.
 func (p *pass) flushEvents() {
 	for _, e := range p.events {
-		p.recorder.Event(p.before, e.kind, e.reason, status.Redact(e.message))
+		p.emit(e.kind, e.reason, e.message)
 	}
 	p.events = nil
 }
@@ -63,7 +71,7 @@ func (p *pass) emitOperation(op *v1beta1.Operation, result v1beta1.OperationResu
 		message = ". " + message
 	}
 	if result != v1beta1.OperationSucceeded {
-		p.emit(eventWarning, "Failed"+string(op.Type), fmt.Sprintf("The %s asked for%s failed%s", name, by, message))
+		p.emitLater(eventWarning, "Failed"+string(op.Type), fmt.Sprintf("The %s asked for%s failed%s", name, by, message))
 		return
 	}
 	reason := map[v1beta1.OperationType]string{
@@ -75,7 +83,7 @@ func (p *pass) emitOperation(op *v1beta1.Operation, result v1beta1.OperationResu
 	if op.FromRunStrategy != op.ToRunStrategy {
 		strategy = fmt.Sprintf("; run strategy %s became %s", op.FromRunStrategy, op.ToRunStrategy)
 	}
-	p.emit(eventNormal, reason, reason+by+strategy+message)
+	p.emitLater(eventNormal, reason, reason+by+strategy+message)
 }
 
 // transitions returns the events that a change of status is worth.

@@ -23,8 +23,11 @@ func (p *pass) held() bool {
 }
 
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before: nothing else
-// leaves one behind.
+// leaves one behind. One whose volume is lost may have been, though CDI may call that a failure then.
 func imported(volume *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) bool {
+	if claim != nil && claim.Status.Phase == corev1.ClaimLost {
+		return true
+	}
 	if volume == nil {
 		return claim != nil && claim.DeletionTimestamp == nil
 	}
@@ -66,6 +69,11 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 		return nil
 	}
 	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, merged)
+	if err == nil && verdict == strategyOverride && options.RunStrategy != "" {
+		p.emit(eventWarning, "RunStrategyOverridden", fmt.Sprintf(
+			"Run strategy %s was set on VirtualMachine %s, but %s is in force here and was set again",
+			state.machine, p.machine.Name, state.wanted))
+	}
 	if err != nil {
 		err = failed("update VirtualMachine "+p.name(), err)
 		if !isConflict(err) {

@@ -28,7 +28,7 @@ func (p *pass) loadForOperation(ctx context.Context) error {
 	if err := p.readMachine(ctx); err != nil {
 		return err
 	}
-	if p.machine != nil && isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]) {
+	if p.machine != nil && p.storeBehind() {
 		p.endOperation(v1beta1.OperationFailed, "This VirtualServer is from an older copy of the store. "+
 			"What was asked for then is not carried out again.")
 	}

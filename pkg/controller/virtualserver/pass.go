@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
@@ -203,6 +204,10 @@ func (p *pass) report(problem *problem) {
 	if p.problem == nil {
 		p.problem = problem
 	}
+}
+
+func (p *pass) key() cache.ObjectName {
+	return cache.ObjectName{Namespace: p.vs.Namespace, Name: p.vs.Name}
 }
 
 // name returns the name of the machine and of all other objects behind the VirtualServer.

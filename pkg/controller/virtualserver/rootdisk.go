@@ -83,9 +83,12 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 	case diskWait:
 		return p.waitForDisk()
 	case diskAgain:
-		p.emit(eventNormal, "ImportAgain", fmt.Sprintf(
-			"The root disk in the spec has changed before it was imported: DataVolume %s is made again", p.name()))
-		return p.deleteVolume(ctx, metav1.DeletePropagationBackground)
+		err := p.deleteVolume(ctx, metav1.DeletePropagationBackground)
+		if err == nil {
+			p.emit(eventNormal, "ImportAgain", fmt.Sprintf(
+				"The root disk in the spec has changed before it was imported: DataVolume %s is made again", p.name()))
+		}
+		return err
 	case diskGrow:
 		if err := p.growClaim(ctx, desired); err != nil {
 			return err

@@ -35,6 +35,9 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		}
 		p.events = append(p.events, transitions(&before, &p.before.Status)...)
 	}
+	if derived.LastFailure != nil {
+		p.failures.forget(p.key(), derived.LastFailure)
+	}
 	p.flushEvents()
 	for _, record := range p.ended {
 		p.metrics.observeOperation(record)
@@ -53,6 +56,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 		DataVolume:     p.volume,
 		Claim:          p.claim,
 		ImporterPod:    p.caches.importerPod(namespace, name, p.claim),
+		Failure:        p.failures.of(p.key()),
 		Now:            now,
 	}
 	if p.instance != nil {

@@ -102,7 +102,7 @@ func (p *pass) strategyState() strategyState {
 		machine:     strategyOf(p.machine),
 		applied:     v1beta1.RunStrategy(p.machine.Annotations[translate.AnnotationAppliedRunStrategy]),
 		wanted:      p.vs.Status.RunStrategy,
-		storeBehind: isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]),
+		storeBehind: p.storeBehind(),
 		held:        p.held(),
 		pending:     p.vs.Status.PendingOperation != nil,
 	}
@@ -110,6 +110,12 @@ func (p *pass) strategyState() strategyState {
 		state.wanted = v1beta1.RunStrategyHalted
 	}
 	return state
+}
+
+// storeBehind says that the machine knows more of what was asked for than the VirtualServer does: that is older, or it is not
+// the one that the machine was last written for, so that their versions cannot be compared.
+func (p *pass) storeBehind() bool {
+	return isOlder(p.vs, p.machine.Annotations[annotationAppliedVersion]) || ownershipOf(p.machine, p.vs) == orphaned
 }
 
 // isOlder says whether the VirtualServer is older than the resourceVersion.
@@ -145,14 +151,7 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 		p.machine = live
 		state = p.strategyState()
 	}
-	switch decideStrategy(state) {
-	case strategyAdopt:
-	case strategyOverride:
-		p.emit(eventWarning, "RunStrategyOverridden", fmt.Sprintf(
-			"Run strategy %s was set on VirtualMachine %s, but %s is in force here and was set again",
-			state.machine, p.machine.Name, state.wanted))
-		return nil
-	default:
+	if decideStrategy(state) != strategyAdopt {
 		return nil
 	}
 

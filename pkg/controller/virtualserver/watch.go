@@ -137,10 +137,12 @@ func (c *caches) handleNodes(enqueue func(cache.ObjectName)) cache.ResourceEvent
 
 // nodeHealth is what the status of a machine takes from its node.
 type nodeHealth struct {
-	uid           types.UID
-	ready         corev1.ConditionStatus
-	reason        string
-	schedulable   string
+	uid         types.UID
+	ready       corev1.ConditionStatus
+	reason      string
+	schedulable string
+	// heartbeat counts only while KubeVirt does not use the node.
+	heartbeat     string
 	unschedulable bool
 }
 
@@ -149,6 +151,9 @@ func healthOf(node *corev1.Node) nodeHealth {
 		uid:           node.UID,
 		schedulable:   node.Labels[kubevirtv1.NodeSchedulable],
 		unschedulable: node.Spec.Unschedulable,
+	}
+	if health.schedulable == "false" {
+		health.heartbeat = node.Annotations[kubevirtv1.VirtHandlerHeartbeat]
 	}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
