@@ -16,7 +16,7 @@ const EnvironmentVariable = "VIRTUALSERVER_CONTROLPLANE"
 // DefaultNodeMonitorGracePeriod is how long a node may be silent before
 // kube-controller-manager calls it NotReady. Kubernetes has 50 s; tests should not wait
 // that long.
-const DefaultNodeMonitorGracePeriod = 4 * time.Second
+const DefaultNodeMonitorGracePeriod = 8 * time.Second
 
 // Options say what to start and where. The zero value starts everything with its state
 // under _output/state of the repository.

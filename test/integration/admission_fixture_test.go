@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -26,15 +27,21 @@ func dryRun(e *framework.Environment, vs *v1beta1.VirtualServer) (*v1beta1.Virtu
 	return e.Client().Create(e.Context, vs, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// untilRefused waits until the server has heard of a rule, which it does by watching.
+// untilRefused waits until the server has heard of a rule, which it does by watching. A webhook that cannot be asked refuses by
+// an internal error.
 func untilRefused(e *framework.Environment, vs *v1beta1.VirtualServer) error {
 	e.T.Helper()
 	var refusal error
 	e.Eventually("the rule is in force", func() error {
-		if _, refusal = dryRun(e, vs); refusal == nil {
+		switch _, refusal = dryRun(e, vs); {
+		case refusal == nil:
 			return fmt.Errorf("%s is accepted", vs.Name)
+		case apierrors.IsForbidden(refusal), apierrors.IsInvalid(refusal), apierrors.IsBadRequest(refusal),
+			apierrors.IsInternalError(refusal):
+			return nil
+		default:
+			return refusal
 		}
-		return nil
 	})
 	return refusal
 }

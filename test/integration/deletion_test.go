@@ -18,7 +18,8 @@ import (
 // nothingLeft waits until the namespace has no trace of a machine, except for the names in kept.
 func nothingLeft(e *framework.Environment, kept ...string) {
 	e.T.Helper()
-	e.Eventually("nothing is left of the machine", func() error {
+	// The namespace controller waits up to a minute between two attempts.
+	e.Within(4*time.Minute, "nothing is left of the machine", func() error {
 		left, err := e.Remaining()
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/test/framework"
@@ -42,6 +43,7 @@ func TestKubectlGetShowsAFullRow(t *testing.T) {
 		}
 		return ""
 	})
+	e.WaitCondition("machine", v1beta1.ConditionReady, metav1.ConditionTrue)
 	lines := strings.Split(e.MustKubectl("get", "virtualservers", "-o", "wide"), "\n")
 	assert.Equal(t, []string{"NAME", "STATUS", "READY", "STRATEGY", "VM", "CPU", "MEMORY"}, strings.Fields(lines[0])[:7])
 	for _, column := range []string{"GPU", "IP", "NODE", "AGE"} {

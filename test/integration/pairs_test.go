@@ -21,6 +21,10 @@ func TestOperationsWhileAStopIsPending(t *testing.T) {
 	t.Parallel()
 	e := underManual(t, map[string]string{"stop": "hang"})
 	e.WaitStatus("machine", v1beta1.StatusStopped)
+	machine := e.MachineName("machine")
+	assert.EqualValues(t, 30, *e.Machine(machine).Spec.Template.Spec.TerminationGracePeriodSeconds, "KubeVirt's default, spelled out")
+	// The test has to be through before the guest is killed.
+	e.PatchMachine(machine, `{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":120}}}}`)
 	e.MustOperate("machine", "start")
 	first := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.InstanceUID
 
@@ -33,7 +37,7 @@ func TestOperationsWhileAStopIsPending(t *testing.T) {
 	assert.Equal(t, v1beta1.OperationStop, before.Status.PendingOperation.Type, "refused operations leave the pending one alone")
 
 	// A shorter grace period takes its place, and the deadline moves.
-	code, err := e.Operate("machine", "stop", `{"gracePeriodSeconds":20}`)
+	code, err := e.Operate("machine", "stop", `{"gracePeriodSeconds":90}`)
 	require.NoError(t, err)
 	require.Less(t, code, http.StatusMultipleChoices)
 	e.Wait("machine", "is killed sooner", func(vs *v1beta1.VirtualServer) string {
@@ -78,10 +82,9 @@ func waitDeadline(e *framework.Environment, instance types.UID) time.Time {
 	vmi := e.Instance(vs.Status.VM.Name)
 	require.NotNil(e.T, vmi)
 	require.Equal(e.T, instance, vmi.UID)
-	// KubeVirt's own default, which the machine spells out.
-	assert.Equal(e.T, vmi.DeletionTimestamp.Add(30*time.Second).UTC(), vs.Status.StopDeadline.UTC())
 	require.NotNil(e.T, vmi.Spec.TerminationGracePeriodSeconds)
-	assert.EqualValues(e.T, 30, *vmi.Spec.TerminationGracePeriodSeconds)
+	assert.EqualValues(e.T, 120, *vmi.Spec.TerminationGracePeriodSeconds)
+	assert.Equal(e.T, vmi.DeletionTimestamp.Add(2*time.Minute).UTC(), vs.Status.StopDeadline.UTC())
 	return vs.Status.StopDeadline.Time
 }
 

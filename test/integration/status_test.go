@@ -135,11 +135,14 @@ func TestMachineThatNeverBootsIsInACrashLoop(t *testing.T) {
 	e := framework.New(t)
 	e.Faults(map[string]string{"boot": "fail"})
 	e.Create(framework.Minimal("machine"))
-	vs := e.WaitStatus("machine", v1beta1.StatusCrashLoopBackOff)
+	vs := e.Wait("machine", "is in a crash loop with a failure", func(vs *v1beta1.VirtualServer) string {
+		failure := findCondition(vs, v1beta1.ConditionFailure)
+		if vs.Status.PrintableStatus != v1beta1.StatusCrashLoopBackOff || failure == nil || failure.Status != metav1.ConditionTrue {
+			return "not yet"
+		}
+		return ""
+	})
 	assert.NotEmpty(t, vs.Status.Message)
-	failure := findCondition(vs, v1beta1.ConditionFailure)
-	require.NotNil(t, failure)
-	assert.Equal(t, metav1.ConditionTrue, failure.Status)
 }
 
 func TestShutdownFromInsideTheGuest(t *testing.T) {

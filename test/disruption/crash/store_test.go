@@ -132,13 +132,13 @@ func testOlderBackup(t *testing.T, e *framework.Environment) {
 	p.stop()
 	backup := p.backUp()
 	p.start()
-	noted := p.knownRevision()
 
 	waitOtherInstance(e, "pending", first)
 	moveOn(e)
 	later := e.WaitSettled("later", v1beta1.StatusRunning).Status.VM.Name
 	present := e.Get("restarted").Status.VM.InstanceUID
 	// A start notes the revision, as a minute would.
+	noted := p.knownRevision()
 	p.stop()
 	p.start()
 	e.Eventually("the cluster notes the revision of the store", func() error {

@@ -28,20 +28,23 @@ func watch(e *framework.Environment) *watcher {
 	e.T.Helper()
 	w := &watcher{changes: make(chan struct{}, 1), instances: map[string]map[types.UID]bool{}}
 	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(e.Dynamic, 0, e.Namespace, nil)
+	var handlers []cache.DoneChecker
 	for _, resource := range []schema.GroupVersionResource{virtualMachines(), virtualMachineInstances()} {
 		seen := func(object any) { w.changed(resource, object) }
-		_, err := factory.ForResource(resource).Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		handler, err := factory.ForResource(resource).Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    seen,
 			UpdateFunc: func(_, object any) { seen(object) },
 			DeleteFunc: seen,
 		})
 		require.NoError(e.T, err)
+		handlers = append(handlers, handler.HasSyncedChecker())
 	}
 	factory.Start(e.Context.Done())
 	e.T.Cleanup(factory.Shutdown)
 	for resource, synced := range factory.WaitForCacheSync(e.Context.Done()) {
 		require.True(e.T, synced, "%s can be watched", resource)
 	}
+	require.True(e.T, cache.WaitFor(e.Context, "", handlers...), "everything there is has been seen")
 	return w
 }
 

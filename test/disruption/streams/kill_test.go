@@ -3,6 +3,8 @@
 package streams
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +96,13 @@ func recovers(e *framework.Environment) {
 		return connection.Close()
 	})
 	e.WaitStatus("my-vs", v1beta1.StatusRunning)
+	// The next console is another user's, who would be told to wait for this one.
+	e.Eventually("that console is closed", func() error {
+		answer, err := e.VirtualServers.TensorstackV1beta1().RESTClient().Get().
+			AbsPath(framework.Path(e.Namespace), "my-vs", "sessions").DoRaw(e.Context)
+		if err == nil && !strings.Contains(string(answer), `"items":[]`) {
+			err = fmt.Errorf("open: %s", answer)
+		}
+		return err
+	})
 }

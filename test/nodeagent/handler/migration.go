@@ -40,7 +40,8 @@ func migrate(vmi *kubevirtv1.VirtualMachineInstance, address string, reachable f
 		state.StartTimestamp, state.Mode = &now, kubevirtv1.MigrationPreCopy
 		return migrationTime
 	case !state.TargetNodeDomainDetected:
-		if left := migrationTime - now.Sub(state.StartTimestamp.Time); left > 0 {
+		// The time is cut to whole seconds on its way through the API.
+		if left := migrationTime - now.Sub(state.StartTimestamp.Add(time.Second)); left > 0 {
 			return left
 		}
 		state.TargetNodeDomainDetected, state.TargetNodeDomainReadyTimestamp = true, &now
