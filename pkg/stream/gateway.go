@@ -9,9 +9,11 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+
+	"tensorstack.dev/virtualserver/pkg/etcd"
 )
 
-// Config is what a Gateway needs. All fields but CheckOrigin and Clock are required.
+// Config is what a Gateway needs. All fields but CheckOrigin, Records and Clock are required.
 type Config struct {
 	// Store reads VirtualServers.
 	Store Store
@@ -26,6 +28,8 @@ type Config struct {
 	// CheckOrigin decides on requests of browsers, which carry an Origin header. The default accepts the server's own host
 	// only, since a browser may send a client certificate along with a request of any page.
 	CheckOrigin func(*http.Request) bool
+	// Records tell replicas of the server about each other's sessions. Without them there is only one.
+	Records *etcd.Records
 	// Clock is the real one unless a test says otherwise.
 	Clock clock.Clock
 }
@@ -71,7 +75,7 @@ func New(config Config) (*Gateway, error) {
 		authorizer: config.Authorizer,
 		backend:    backend,
 		machines:   machines{store: config.Store, clock: config.Clock},
-		sessions:   NewSessions(config.Clock),
+		sessions:   NewSessions(config.Clock, config.Records),
 		recorder:   config.Recorder,
 		metrics:    config.Metrics,
 		upgrader: &websocket.Upgrader{

@@ -1,10 +1,10 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"sort"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
+
+	"tensorstack.dev/virtualserver/pkg/etcd"
 )
 
 // Session is a stream that somebody holds.
@@ -34,9 +36,11 @@ type Session struct {
 // takeOverTimeout is how long a session may take to end before its successor gives up, in time for the client's patience.
 const takeOverTimeout = 5 * time.Second
 
-// Sessions knows every stream of this process. It is safe for concurrent use.
+// Sessions knows every stream of this process, and the exclusive ones of the other replicas. It is safe for concurrent use.
 type Sessions struct {
 	clock clock.PassiveClock
+	// replicas is nil if this process is the only one.
+	replicas *replicas
 
 	mu       sync.Mutex
 	open     map[types.UID]*lease
@@ -52,12 +56,14 @@ type lease struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	// ending says that the session is being given up. Sessions.mu guards it.
+	ending bool
 }
 
-// NewSessions returns an empty registry.
-func NewSessions(clock clock.PassiveClock) *Sessions {
+// NewSessions returns an empty registry. Without records there are no other replicas.
+func NewSessions(clock clock.PassiveClock, records *etcd.Records) *Sessions {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Sessions{clock: clock, open: map[types.UID]*lease{}, ending: ctx, end: cancel}
+	return &Sessions{clock: clock, replicas: newReplicas(records), open: map[types.UID]*lease{}, ending: ctx, end: cancel}
 }
 
 // claim says how to treat a session that is in the way.
@@ -66,6 +72,20 @@ type claim struct {
 	takeOver bool
 	// preserve leaves it alone even if the same user holds it.
 	preserve bool
+}
+
+// beats says whether the claim of a user ends the session that another holds. A user's own may have lost its connection.
+func (c claim) beats(holder Session, user string) bool {
+	return c.takeOver || !c.preserve && holder.User == user
+}
+
+func heldBy(holder Session) error {
+	return conflict(holder.Name, "%s holds the %s since %s; add ?takeOver=true to end that session",
+		holder.User, holder.Kind, holder.Since.UTC().Format(time.RFC3339))
+}
+
+func takenOver(by string, kind Kind) Closing {
+	return closing(CloseTakenOver, "%s took the %s over", by, kind)
 }
 
 // acquire registers a session. If the stream is exclusive and somebody holds it, that session is ended first if the claim
@@ -78,14 +98,20 @@ func (s *Sessions) acquire(ctx context.Context, session Session, claim claim) (*
 	defer cancel()
 	for {
 		created, holder, err := s.add(session)
-		if err != nil || created != nil {
-			return created, err
+		if err != nil {
+			return nil, err
 		}
-		if !claim.takeOver && (claim.preserve || holder.User != session.User) {
-			return nil, conflict(session.Name, "%s holds the %s since %s; add ?takeOver=true to end that session",
-				holder.User, session.Kind, holder.Since.UTC().Format(time.RFC3339))
+		if created != nil {
+			if err := s.replicas.claim(ctx, session, claim); err != nil {
+				s.forget(created)
+				return nil, err
+			}
+			return created, nil
 		}
-		holder.cancel(closing(CloseTakenOver, "%s took the %s over", session.User, session.Kind))
+		if !claim.beats(holder.Session, session.User) {
+			return nil, heldBy(holder.Session)
+		}
+		holder.cancel(takenOver(session.User, session.Kind))
 		select {
 		case <-holder.done:
 		case <-ctx.Done():
@@ -117,13 +143,34 @@ func (s *Sessions) add(session Session) (created, holder *lease, err error) {
 // release ends a lease. It must be called exactly once.
 func (s *Sessions) release(held *lease) {
 	s.mu.Lock()
+	held.ending = true
+	s.mu.Unlock()
+	s.replicas.release(held.ctx, held.Session)
+	s.forget(held)
+}
+
+func (s *Sessions) forget(held *lease) {
+	s.mu.Lock()
 	delete(s.open, held.ID)
 	s.mu.Unlock()
 	held.cancel(context.Canceled)
 	close(held.done)
 }
 
-// List returns the sessions of a VirtualServer, oldest first; with an empty name those of a namespace, and with both empty all.
+// ListAll returns the sessions of a VirtualServer, oldest first: those of this replica and the exclusive ones of the others. The
+// error is a 503 if the others cannot be known.
+func (s *Sessions) ListAll(ctx context.Context, namespace, name string) ([]Session, error) {
+	others, err := s.replicas.list(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	sessions := append(s.List(namespace, name), others...)
+	sortSessions(sessions)
+	return sessions, nil
+}
+
+// List returns the sessions of a VirtualServer at this replica, oldest first; with an empty name those of a namespace, and with
+// both empty all.
 func (s *Sessions) List(namespace, name string) []Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,13 +180,14 @@ func (s *Sessions) List(namespace, name string) []Session {
 			sessions = append(sessions, held.Session)
 		}
 	}
-	sort.Slice(sessions, func(i, j int) bool {
-		if !sessions[i].Since.Equal(sessions[j].Since) {
-			return sessions[i].Since.Before(sessions[j].Since)
-		}
-		return strings.Compare(string(sessions[i].ID), string(sessions[j].ID)) < 0
-	})
+	sortSessions(sessions)
 	return sessions
+}
+
+func sortSessions(sessions []Session) {
+	slices.SortFunc(sessions, func(a, b Session) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 // Shutdown refuses new sessions, ends all with a reason that their users see, and waits for them to end or for the context.

@@ -38,7 +38,7 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
-	streams, err := newStreams(ctx, generic)
+	streams, err := newStreams(ctx, generic, o.Recommended.Etcd.StorageConfig)
 	if err != nil {
 		return nil, err
 	}

@@ -124,10 +124,10 @@ func TestEveryOperationHasItsSubresource(t *testing.T) {
 // sessionsOf answers with what was asked for.
 type sessionsOf struct{}
 
-func (sessionsOf) List(namespace, name string) []stream.Session {
+func (sessionsOf) ListAll(_ context.Context, namespace, name string) ([]stream.Session, error) {
 	return []stream.Session{{
 		ID: "1", Kind: stream.PortForward, Port: stream.Port{Number: 22, Protocol: "tcp"}, User: namespace + "/" + name, Since: time.Unix(0, 0).UTC(),
-	}}
+	}}, nil
 }
 
 func TestSessions(t *testing.T) {

@@ -18,10 +18,10 @@ import (
 
 // SessionLister knows the open streams. stream.Sessions is one.
 type SessionLister interface {
-	List(namespace, name string) []stream.Session
+	ListAll(ctx context.Context, namespace, name string) ([]stream.Session, error)
 }
 
-// SessionsREST serves the subresource sessions: who is connected to the machine through this replica of the server.
+// SessionsREST serves the subresource sessions: who is connected to the machine.
 type SessionsREST struct {
 	sessions SessionLister
 }
@@ -63,11 +63,16 @@ type sessionItem struct {
 // Connect implements rest.Connecter. It lists; a VirtualServer that nobody is connected to, or that does not exist, has no sessions.
 func (r *SessionsREST) Connect(ctx context.Context, name string, _ runtime.Object, responder rest.Responder) (http.Handler, error) {
 	namespace := request.NamespaceValue(ctx)
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		sessions, err := r.sessions.ListAll(req.Context(), namespace, name)
+		if err != nil {
+			responder.Error(err)
+			return
+		}
 		list := sessionList{
 			TypeMeta: metav1.TypeMeta{APIVersion: v1beta1.SchemeGroupVersion.String(), Kind: "SessionList"}, Items: []sessionItem{},
 		}
-		for _, session := range r.sessions.List(namespace, name) {
+		for _, session := range sessions {
 			list.Items = append(list.Items, sessionItem{
 				ID: session.ID, Kind: session.Kind, Port: session.Port.String(), User: session.User, Since: metav1.NewTime(session.Since),
 			})
