@@ -62,6 +62,9 @@ func New(config Config) (*Gateway, error) {
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
+	if config.CheckOrigin == nil {
+		config.CheckOrigin = sameOrigin
+	}
 	buffers := newBufferPool()
 	backend, err := NewBackend(config.ClientConfig, buffers)
 	if err != nil {

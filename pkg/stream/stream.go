@@ -75,7 +75,7 @@ func statusCode(err error) int {
 // serve returns when the stream has ended, or an error if it was never opened.
 func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, call Call) error {
 	ctx := req.Context()
-	if err := g.checkUpgrade(w, req); err != nil {
+	if err := g.checkUpgrade(req, call); err != nil {
 		return err
 	}
 	if err := g.authorizeStream(ctx, call.Namespace, call.Name, call.Kind); err != nil {
@@ -91,25 +91,6 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, call Call) err
 		return nil
 	}
 	return err
-}
-
-// checkUpgrade refuses what is no websocket before anything is done for it.
-func (g *Gateway) checkUpgrade(w http.ResponseWriter, req *http.Request) error {
-	if !websocket.IsWebSocketUpgrade(req) || req.Method != http.MethodGet {
-		return apierrors.NewBadRequest("this is a stream: ask for it with a websocket upgrade and the subprotocol " + Subprotocol)
-	}
-	if req.ProtoMajor != 1 {
-		return apierrors.NewBadRequest("a websocket needs HTTP/1.1")
-	}
-	if offered := websocket.Subprotocols(req); len(offered) > 0 {
-		for _, protocol := range offered {
-			if protocol == Subprotocol {
-				return nil
-			}
-		}
-		return apierrors.NewBadRequest("the only subprotocol is " + Subprotocol)
-	}
-	return nil
 }
 
 // opening is a stream on its way from the request to the relay.
@@ -238,15 +219,12 @@ func (o *opening) query() url.Values {
 	return url.Values{"preserveSession": {strconv.FormatBool(o.call.PreserveSession)}}
 }
 
-// upgrade turns the request into a websocket. If that fails the error has not been answered yet.
+// upgrade turns the request, which checkUpgrade has seen, into a websocket. If that fails the error has not been answered yet.
 func (o *opening) upgrade() error {
 	upgrader := *o.gateway.upgrader
 	var failure error
-	upgrader.Error = func(_ http.ResponseWriter, _ *http.Request, status int, reason error) {
+	upgrader.Error = func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
 		failure = apierrors.NewBadRequest(reason.Error())
-		if status == http.StatusForbidden {
-			failure = apierrors.NewForbidden(tensorstack.Resource("virtualservers/"+string(o.call.Kind)), o.call.Name, reason)
-		}
 	}
 	client, err := upgrader.Upgrade(o.writer, o.request, nil)
 	switch {

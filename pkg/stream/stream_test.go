@@ -118,30 +118,54 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	}
 }
 
+// A request that cannot become a stream has no effect, whatever it asks for.
 func TestPlainRequestIsRefused(t *testing.T) {
-	b := newBench(t, http.NotFoundHandler())
+	b := newBench(t, upgraded(echo))
+	holder := b.mustConnect("alice", "/console")
+	handshake := func(changes http.Header) http.Header {
+		header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"}}
+		for name, values := range changes {
+			header[name] = values
+		}
+		return header
+	}
 	for _, test := range []struct {
 		name   string
 		header http.Header
+		code   int
+		text   string
 	}{
-		{name: "no upgrade"},
-		{name: "another protocol", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"SPDY/3.1"}}},
-		{name: "another subprotocol", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"v5.channel.k8s.io"}}},
-		{name: "a page of somebody else", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"},
-			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"}}},
+		{name: "no upgrade", code: 400, text: "with a websocket upgrade"},
+		{name: "another protocol", header: handshake(http.Header{"Upgrade": {"SPDY/3.1"}}), code: 400, text: "with a websocket upgrade"},
+		{name: "another subprotocol", header: handshake(http.Header{"Sec-Websocket-Protocol": {"v5.channel.k8s.io"}}), code: 400, text: Subprotocol},
+		{name: "another version", header: handshake(http.Header{"Sec-Websocket-Version": {"8"}}), code: 400, text: "must be 13"},
+		{name: "no version", header: handshake(http.Header{"Sec-Websocket-Version": nil}), code: 400, text: "must be 13"},
+		{name: "no key", header: handshake(http.Header{"Sec-Websocket-Key": nil}), code: 400, text: "Sec-WebSocket-Key"},
+		{name: "a short key", header: handshake(http.Header{"Sec-Websocket-Key": {"c2hvcnQ="}}), code: 400, text: "Sec-WebSocket-Key"},
+		{name: "a page of somebody else", header: handshake(http.Header{"Origin": {"https://evil.example"}}), code: 403, text: "evil.example"},
+		{name: "a page of nobody", header: handshake(http.Header{"Origin": {"null"}}), code: 403, text: "null"},
+		{name: "two pages", header: handshake(http.Header{"Origin": {b.front.URL, "https://evil.example"}}), code: 403, text: "must not open"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req, err := http.NewRequest(http.MethodGet, b.front.URL+"/console", nil)
+			req, err := http.NewRequest(http.MethodGet, b.front.URL+"/console?takeOver", nil)
 			require.NoError(t, err)
 			for name, values := range test.header {
 				req.Header[name] = values
 			}
-			req.Header.Set("Test-User", "alice")
+			req.Header.Set("Test-User", "bob")
 			response, err := b.front.Client().Do(req)
 			require.NoError(t, err)
 			defer response.Body.Close()
-			assert.Contains(t, []int{400, 403, 503}, response.StatusCode)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			assert.Equal(t, test.code, response.StatusCode)
+			assert.Contains(t, string(body), test.text)
 			assert.True(t, response.Close)
+			require.NoError(t, holder.WriteMessage(websocket.BinaryMessage, []byte("still here")))
+			_, got, err := holder.ReadMessage()
+			require.NoError(t, err, "whoever was connected still is")
+			assert.Equal(t, "still here", string(got))
 		})
 	}
 }
