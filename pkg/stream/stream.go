@@ -266,7 +266,8 @@ func (o *opening) carry(held *lease, server *tensorstack.VirtualServer, backend 
 	stopped := g.machines.untilStopped(watching, server)
 	relay := &relay{
 		client: o.client, backend: backend, timing: g.timing, stopped: stopped,
-		ask: func(ctx context.Context) (Closing, bool) { return g.askMachine(ctx, server) },
+		ask:       func(ctx context.Context) opinion { return g.ask(ctx, held.Kind, server) },
+		guestEnds: held.Kind.endedByGuest(),
 		carried: func(toMachine bool, bytes int64) {
 			if toMachine {
 				to.Add(float64(bytes))
