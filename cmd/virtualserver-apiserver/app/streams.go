@@ -3,15 +3,13 @@ package app
 import (
 	"context"
 	"net/http"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"tensorstack.dev/virtualserver/pkg/kubevirtprefix"
@@ -23,19 +21,21 @@ import (
 // exists.
 type streams struct {
 	generic *genericapiserver.RecommendedConfig
-	events  record.EventBroadcaster
+	events  *events
 	gateway *stream.Gateway
 }
 
-// newStreams makes what can be made before the storage. The recorder of events stops when the context ends.
+// eventsTimeout is how long the last events may take when the server stops.
+const eventsTimeout = 2 * time.Second
+
+// newStreams makes what can be made before the storage.
 func newStreams(ctx context.Context, generic *genericapiserver.RecommendedConfig) (*streams, error) {
 	client, err := kubernetes.NewForConfig(generic.ClientConfig)
 	if err != nil {
 		return nil, err
 	}
-	events := record.NewBroadcaster(record.WithContext(ctx))
-	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	return &streams{generic: generic, events: events}, nil
+	sink := &typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}
+	return &streams{generic: generic, events: newEvents(ctx, sink)}, nil
 }
 
 // subresources implements rest.Subresources.
@@ -49,7 +49,7 @@ func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storag
 		Store:        servers.VirtualServer,
 		Authorizer:   s.generic.Authorization.Authorizer,
 		ClientConfig: s.generic.ClientConfig,
-		Recorder:     s.events.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: "virtualserver-apiserver"}),
+		Recorder:     s.events.recorder,
 		Metrics:      metrics,
 	})
 	if err != nil {
@@ -86,8 +86,12 @@ func (s *streams) requestInfo(next apirequest.RequestInfoResolver) apirequest.Re
 	return kubevirtprefix.RequestInfoResolver{Next: next}
 }
 
-// close ends all streams with a reason, and then the recorder of their events.
+// close ends all streams with a reason, and then the recorder of their events, which has time of its own: the streams may
+// have used up theirs.
 func (s *streams) close(ctx context.Context) error {
-	defer s.events.Shutdown()
-	return s.gateway.Sessions().Shutdown(ctx)
+	err := s.gateway.Sessions().Shutdown(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventsTimeout)
+	defer cancel()
+	s.events.shutdown(ctx)
+	return err
 }
