@@ -85,7 +85,7 @@ func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
 	version := map[string]any{}
 	found, err := g.read(ctx, g.below(subresourceAPI, "version"), &tensorstack.VirtualServer{}, &version)
 	if err == nil && !found {
-		err = apierrors.NewServiceUnavailable("KubeVirt does not tell its version")
+		err = unavailable("KubeVirt does not tell its version")
 	}
 	return version, err
 }
@@ -118,7 +118,7 @@ func (g *Gateway) read(ctx context.Context, location *url.URL, server *tensorsta
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBody))
 	if err != nil {
-		return false, apierrors.NewServiceUnavailable("the answer of kube-apiserver was cut short: " + err.Error())
+		return false, unavailable("the answer of kube-apiserver was cut short: " + err.Error())
 	}
 	switch {
 	case response.StatusCode == http.StatusNotFound:

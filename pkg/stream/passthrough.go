@@ -54,6 +54,9 @@ func (g *Gateway) Operate(call OperationCall, responder rest.Responder) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		code, err := g.operate(w, req, call)
 		if err != nil {
+			if !call.Operation.Reads {
+				err = neverRetry(err)
+			}
 			code = statusCode(err)
 			responder.Error(err)
 		}
@@ -114,9 +117,9 @@ func unreachable(ctx context.Context, err error) error {
 	var lost errUnreachable
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return apierrors.NewTimeoutError("KubeVirt did not answer in time", 1)
+		return apierrors.NewTimeoutError("KubeVirt did not answer in time", retrySeconds)
 	case errors.As(err, &lost):
-		return apierrors.NewServiceUnavailable(err.Error())
+		return unavailable(err.Error())
 	default:
 		return err
 	}

@@ -115,7 +115,7 @@ func (o *opening) run(ctx context.Context) error {
 		Namespace: o.call.Namespace, Name: o.call.Name, Kind: o.call.Kind, Port: o.call.Port, User: o.user,
 	}, claim{takeOver: o.call.TakeOver, preserve: o.call.PreserveSession})
 	if err != nil {
-		return err
+		return retryLater(err)
 	}
 	defer g.sessions.release(held)
 
@@ -198,9 +198,9 @@ func (o *opening) dial(ctx, session context.Context, server *tensorstack.Virtual
 		var answered refused
 		switch {
 		case ctx.Err() != nil:
-			return nil, apierrors.NewServiceUnavailable(causeOf(ctx).Reason)
+			return nil, unavailable(causeOf(ctx).Reason)
 		case !errors.As(err, &answered):
-			return nil, apierrors.NewServiceUnavailable(err.Error())
+			return nil, unavailable(err.Error())
 		case answered.code != http.StatusBadRequest || !g.machines.clock.Now().Add(rewatchDelay).Before(deadline):
 			return nil, answered.streamRefusal(server)
 		}

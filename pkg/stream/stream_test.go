@@ -75,6 +75,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 		kubevirt         http.HandlerFunc
 		code             int
 		text             string
+		retry            string
 	}{
 		{name: "reading is not enough", user: "viewer", path: "/console", code: 403, text: "cannot create resource 'virtualservers/console'"},
 		{name: "no right at all", user: "mallory", path: "/console", code: 403, text: "cannot get resource"},
@@ -86,7 +87,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, `{"kind":"Status","message":"VMI is not running"}`)
 		}},
-		{name: "KubeVirt is away", user: "alice", path: "/console", code: 503, text: "KubeVirt is not available", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
+		{name: "KubeVirt is away", user: "alice", path: "/console", code: 503, text: "KubeVirt is not available", retry: "1", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "service unavailable", http.StatusServiceUnavailable)
 		}},
 		{name: "a redirect is not followed", user: "alice", path: "/console", code: 500, text: "302", kubevirt: func(w http.ResponseWriter, req *http.Request) {
@@ -110,6 +111,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 			assert.Equal(t, test.code, response.StatusCode)
 			assert.Equal(t, "application/json", response.Header.Get("Content-Type"), "virtctl reads the message only then")
 			assert.True(t, response.Close, "the connection ends after a failed upgrade")
+			assert.Equal(t, test.retry, response.Header.Get("Retry-After"), "only what passes by itself is worth another try")
 			body, err := io.ReadAll(response.Body)
 			require.NoError(t, err)
 			assert.Contains(t, string(body), test.text)
@@ -275,6 +277,7 @@ func TestNoSessionAfterShutdown(t *testing.T) {
 	_, response, err := b.connect("alice", "/console")
 	require.Error(t, err)
 	assert.Equal(t, 503, response.StatusCode)
+	assert.Equal(t, "1", response.Header.Get("Retry-After"))
 }
 
 func TestClientThatLeavesEndsTheStream(t *testing.T) {

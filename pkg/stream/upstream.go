@@ -80,7 +80,7 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 	case a.code == http.StatusTooManyRequests:
 		return apierrors.NewTooManyRequests(a.message(), 1)
 	case a.code == http.StatusBadGateway, a.code == http.StatusServiceUnavailable, a.code == http.StatusGatewayTimeout:
-		return apierrors.NewServiceUnavailable("KubeVirt is not available: " + a.message())
+		return unavailable("KubeVirt is not available: " + a.message())
 	case strings.Contains(a.message(), "guest agent"), strings.Contains(a.message(), "Operation cannot be fulfilled"):
 		// guestosinfo, userlist and filesystemlist report their preconditions as a plain 500.
 		// Source: httpGetRequestHandler in kubevirt pkg/virt-api/rest/subresource.go.
