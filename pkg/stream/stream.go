@@ -202,7 +202,7 @@ func (o *opening) dial(ctx, session context.Context, server *tensorstack.Virtual
 		case !errors.As(err, &answered):
 			return nil, unavailable(err.Error())
 		case answered.code != http.StatusBadRequest || !g.machines.clock.Now().Add(rewatchDelay).Before(deadline):
-			return nil, answered.streamRefusal(server)
+			return nil, answered.streamRefusal(server, o.call)
 		}
 		select {
 		case <-ctx.Done():

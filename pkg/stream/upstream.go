@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/gorilla/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -97,14 +98,43 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 }
 
 // streamRefusal is refusal for a stream. There 400 means that the machine is not up yet, and the client may try again.
-func (a answer) streamRefusal(server *tensorstack.VirtualServer) error {
-	if a.code == http.StatusNotFound {
-		if willRun(server) {
-			return notYetError(server)
-		}
+func (a answer) streamRefusal(server *tensorstack.VirtualServer, call Call) error {
+	switch message := a.message(); {
+	case a.code == http.StatusNotFound && willRun(server):
+		return notYetError(server)
+	case a.code == http.StatusNotFound:
 		return neverError(server)
+	case a.code == http.StatusInternalServerError && strings.Contains(message, "dialing VM: "):
+		return guestRefusal(server, call, message)
+	case a.code == http.StatusInternalServerError && strings.Contains(message, "dialing virt-handler: "):
+		return nodeRefusal(server, call, message)
 	}
 	return a.refusal(server)
+}
+
+// guestRefusal is for a port that virt-api could not dial, for which it answers 500. Source: DialUnderlying of netDial in
+// kubevirt pkg/virt-api/rest/dialers.go.
+func guestRefusal(server *tensorstack.VirtualServer, call Call, message string) error {
+	if strings.Contains(message, "connection refused") {
+		return conflict(server.Name, "nothing listens on port %s of the machine", call.Port)
+	}
+	return unavailable("the machine cannot be reached: " + message)
+}
+
+// nodeRefusal is for a node that virt-api could not dial, for which it answers 500. Source: Dial of handlerDial in the same
+// file. If the node refuses a session, all that virt-api passes on is that the handshake was bad. Source: VNCHandler and
+// USBRedirHandler in kubevirt pkg/virt-handler/rest/console.go.
+func nodeRefusal(server *tensorstack.VirtualServer, call Call, message string) error {
+	if strings.Contains(message, websocket.ErrBadHandshake.Error()) {
+		switch {
+		case call.Kind == VNC && call.PreserveSession:
+			return conflict(server.Name, "the node refuses it, most likely because somebody is connected to the %s who is not seen "+
+				"here; preserveSession ends no session", call.Kind)
+		case call.Kind == USBRedir:
+			return conflict(server.Name, "the node refuses it, most likely because all slots of the machine for USB devices are taken")
+		}
+	}
+	return unavailable("the node of the machine cannot be reached: " + message)
 }
 
 // withoutPreamble drops what a Conflict of KubeVirt says about its own object, because our Conflict says it about ours.

@@ -1,0 +1,82 @@
+package integration
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+
+	"tensorstack.dev/virtualserver/test/framework"
+)
+
+// What ends a stream, or keeps it from beginning, is told as what it is.
+func TestStreamsTellWhatTheGuestDoes(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	own := framework.Path(s.Namespace) + "/my-vs/"
+
+	t.Run("the guest closes a port", func(t *testing.T) {
+		connection, _, err := framework.Dial(s.Context, s.owner, own+"portforward/"+portOfGuest)
+		require.NoError(t, err)
+		defer connection.Close()
+		require.NoError(t, connection.WriteMessage(websocket.BinaryMessage, []byte("GET / HTTP/1.0\r\n\r\n")))
+		frame := closeFrame(t, connection)
+		assert.Equal(t, websocket.CloseNormalClosure, frame.Code)
+		assert.Equal(t, "the guest closed the connection", frame.Text)
+	})
+	t.Run("nothing listens on a port", func(t *testing.T) {
+		response, body := send(s.Environment, s.owner, http.MethodGet, own+"portforward/9", true, nil)
+		assert.Equal(t, http.StatusConflict, response.StatusCode)
+		assert.Contains(t, body, "nothing listens on port 9/tcp of the machine")
+	})
+	t.Run("all slots for USB devices are taken", func(t *testing.T) {
+		for range kubevirtv1.UsbClientPassthroughMaxNumberOf {
+			connection, _, err := framework.Dial(s.Context, s.owner, own+"usbredir")
+			require.NoError(t, err)
+			defer connection.Close()
+		}
+		response, body := send(s.Environment, s.owner, http.MethodGet, own+"usbredir", true, nil)
+		assert.Equal(t, http.StatusConflict, response.StatusCode)
+		assert.Contains(t, body, "all slots of the machine for USB devices are taken")
+	})
+	t.Run("somebody is connected to the screen through KubeVirt", func(t *testing.T) {
+		screen, _, err := framework.Dial(s.Context, s.Config, kubeVirtPath(s.Namespace, "virtualmachineinstances", s.machine, "vnc"))
+		require.NoError(t, err)
+		defer screen.Close()
+		_, greeting, err := screen.ReadMessage()
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(string(greeting), "RFB"), "%q", greeting)
+		_, response, err := framework.Dial(s.Context, s.owner, own+"vnc?preserveSession=true")
+		require.ErrorIs(t, err, websocket.ErrBadHandshake)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusConflict, response.StatusCode)
+		assert.Contains(t, string(body), "preserveSession ends no session")
+	})
+}
+
+// A page of somebody else must not end the session of whoever is connected.
+func TestAForeignPageHasNoEffect(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	held := s.OpenConsole(s.owner, framework.Path(s.Namespace)+"/my-vs/console")
+	held.Login()
+	path := framework.Path(s.Namespace) + "/my-vs/console?takeOver=true"
+	for name, change := range map[string]http.Header{
+		"a foreign page": {"Origin": {"https://evil.example"}},
+		"no key":         {"Sec-Websocket-Key": nil},
+	} {
+		want := http.StatusBadRequest
+		if change["Origin"] != nil {
+			want = http.StatusForbidden
+		}
+		response, body := send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, path, true, change)
+		assert.Equal(t, want, response.StatusCode, "%s: %s", name, body)
+	}
+	assert.Equal(t, s.machine+"\n", held.Run("hostname"), "the session did not notice")
+}
