@@ -34,6 +34,7 @@ type Config struct {
 type Gateway struct {
 	authorizer authorizer.UnconditionalAuthorizer
 	backend    *Backend
+	versions   *versions
 	machines   machines
 	sessions   *Sessions
 	recorder   record.EventRecorder
@@ -73,6 +74,7 @@ func New(config Config) (*Gateway, error) {
 	return &Gateway{
 		authorizer: config.Authorizer,
 		backend:    backend,
+		versions:   newVersions(config.Clock),
 		machines:   machines{store: config.Store, clock: config.Clock},
 		sessions:   NewSessions(config.Clock),
 		recorder:   config.Recorder,

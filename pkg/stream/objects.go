@@ -53,7 +53,7 @@ func (g *Gateway) ask(ctx context.Context, kind Kind, opened *tensorstack.Virtua
 	if said.verdict != runs || !kind.endedByGuest() {
 		return said
 	}
-	if _, err := g.ReadVersion(ctx); err != nil {
+	if _, err := g.readVersion(ctx); err != nil {
 		return opinion{}
 	}
 	return said
@@ -78,16 +78,6 @@ func (g *Gateway) askMachine(ctx context.Context, opened *tensorstack.VirtualSer
 		return stop
 	}
 	return opinion{verdict: runs}
-}
-
-// ReadVersion reads the version of KubeVirt.
-func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
-	version := map[string]any{}
-	found, err := g.read(ctx, g.below(subresourceAPI, "version"), &tensorstack.VirtualServer{}, &version)
-	if err == nil && !found {
-		err = unavailable("KubeVirt does not tell its version")
-	}
-	return version, err
 }
 
 // VolumeExists says whether a DataVolume or a PersistentVolumeClaim exists, with the server's own rights. It does not authorize anybody.
