@@ -210,17 +210,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestConnectionClosesAfterAFailedUpgrade(t *testing.T) {
-	served := InFrontOf(forbiddenAPI(t), &fakeGateway{})
-	req := httptest.NewRequest("GET", vmis+"/console", nil)
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "websocket")
-	recorder := httptest.NewRecorder()
-	served.ServeHTTP(recorder, req.WithContext(request.WithUser(req.Context(), &user.DefaultInfo{Name: "alice"})))
-	assert.Equal(t, 403, recorder.Code)
-	assert.Equal(t, "close", recorder.Header().Get("Connection"))
-}
-
 func TestDocuments(t *testing.T) {
 	gateway := &fakeGateway{rights: rights("alice get ns/my-vs ", "alice get ns/"+vmName+" ", "alice update ns/ addvolume")}
 	read := func(path string) map[string]any {

@@ -49,15 +49,12 @@ const (
 )
 
 // Stream returns a handler that serves one call. What goes wrong before the upgrade is answered through the responder as a
-// Status, after which the connection is closed: a client that thinks that it speaks websocket must not be heard as HTTP.
+// Status. The server closes the connection after it.
 func (g *Gateway) Stream(call Call, responder rest.Responder) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		err := g.serve(w, req, call)
 		if err == nil {
 			return
-		}
-		if req.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
 		}
 		g.metrics.opened.WithLabelValues(string(call.Kind), strconv.Itoa(statusCode(err))).Inc()
 		responder.Error(err)

@@ -80,3 +80,24 @@ func TestAForeignPageHasNoEffect(t *testing.T) {
 	}
 	assert.Equal(t, s.machine+"\n", held.Run("hostname"), "the session did not notice")
 }
+
+// Whoever refuses an upgrade, the connection ends: what follows on it is not HTTP.
+func TestAFailedUpgradeEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	own := framework.Path(s.Namespace) + "/my-vs/"
+	for path, code := range map[string]int{
+		own + "portforward/0":    http.StatusBadRequest,
+		own + "console?wait=301": http.StatusBadRequest,
+		own + "vnc/x":            http.StatusNotFound,
+	} {
+		response, body := send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, path, true, nil)
+		assert.Equal(t, code, response.StatusCode, "%s: %s", path, body)
+		assert.True(t, response.Close, path)
+	}
+	response, _ := send(s.Environment, s.ProductConfig(s.users["viewer"]), http.MethodGet, own+"console", true, nil)
+	assert.Equal(t, http.StatusForbidden, response.StatusCode)
+	assert.True(t, response.Close, "refused by a filter")
+	response, _ = send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, strings.TrimSuffix(own, "/"), false, nil)
+	assert.False(t, response.Close, "other connections stay")
+}
