@@ -77,6 +77,10 @@ func (g *Gateway) operate(w http.ResponseWriter, req *http.Request, call Operati
 	if server.Status.VM.Name == "" {
 		return 0, conflict(server.Name, "the machine does not exist yet (%s)", stateOf(server))
 	}
+	if !call.Operation.Reads && req.URL.Query().Has("dryRun") {
+		// KubeVirt does not look there, and would do it.
+		return 0, apierrors.NewBadRequest(`a dry run must be asked for in the body, {"dryRun":["All"]}, of operations that have one`)
+	}
 	body, err := requestBody(w, req, call.Operation)
 	if err != nil {
 		return 0, err

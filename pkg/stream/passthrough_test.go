@@ -125,6 +125,7 @@ func TestOperationIsRefused(t *testing.T) {
 		{name: "the right to vnc is none to its screenshot", who: "half", operation: Screenshot, req: httptest.NewRequest("GET", "/", nil), code: 403, text: "vnc/screenshot"},
 		{name: "no such VirtualServer", who: "alice", operation: Pause, on: "other", req: put(""), code: 404, text: "other"},
 		{name: "no machine yet", who: "alice", operation: Pause, on: "unborn", req: put(""), code: 409, text: "does not exist yet"},
+		{name: "a dry run in the query", who: "alice", operation: Pause, req: httptest.NewRequest("PUT", "/?dryRun=All", nil), code: 400, text: "in the body"},
 		{name: "not JSON", who: "alice", operation: Pause, req: put("dryRun: [All]"), code: 400, text: "not valid JSON"},
 		{name: "two documents", who: "alice", operation: Pause, req: put("{}\n---\n{}"), code: 400, text: "not valid JSON"},
 		{name: "YAML", who: "alice", operation: Pause, req: yaml, code: 400, text: "application/json"},

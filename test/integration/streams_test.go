@@ -101,3 +101,28 @@ func TestAFailedUpgradeEndsTheConnection(t *testing.T) {
 	response, _ = send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, strings.TrimSuffix(own, "/"), false, nil)
 	assert.False(t, response.Close, "other connections stay")
 }
+
+// A dry run in the query is one below the prefix, or is refused; it never acts.
+func TestADryRunInTheQueryChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	before := s.Get("my-vs")
+	own := framework.Path(s.Namespace) + "/my-vs/"
+	for _, request := range []struct {
+		path string
+		code int
+	}{
+		{framework.KubeVirtPrefix + kubeVirtPath(s.Namespace, "virtualmachines", "my-vs", "stop"), http.StatusAccepted},
+		{framework.KubeVirtPrefix + kubeVirtPath(s.Namespace, "virtualmachineinstances", "my-vs", "pause"), http.StatusBadRequest},
+		{own + "pause", http.StatusBadRequest},
+		{own + "stop", http.StatusCreated},
+	} {
+		response, body := send(s.Environment, s.owner, http.MethodPut, request.path+"?dryRun=All", false, nil)
+		assert.Equal(t, request.code, response.StatusCode, "%s: %s", request.path, body)
+	}
+	s.unharmed(t, before)
+	response, body := send(s.Environment, s.owner, http.MethodPut,
+		framework.KubeVirtPrefix+kubeVirtPath(s.Namespace, "virtualmachines", "my-vs", "stop")+"?dryRun=perhaps", false, nil)
+	assert.Equal(t, http.StatusUnprocessableEntity, response.StatusCode, body)
+	s.unharmed(t, before)
+}
