@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -22,14 +23,34 @@ type answer struct {
 	body        []byte
 }
 
-// status is the Status in the answer, or an empty one.
+// status is the Status in the answer, or an empty one. Of a Status that was cut it is the message, or the beginning of it.
 func (a answer) status() metav1.Status {
 	status := metav1.Status{}
 	mediaType, _, err := mime.ParseMediaType(a.contentType)
-	if err != nil || mediaType != "application/json" || json.Unmarshal(a.body, &status) != nil {
-		return metav1.Status{}
+	if err != nil || mediaType != "application/json" {
+		return status
+	}
+	if json.Unmarshal(a.body, &status) != nil {
+		return metav1.Status{Message: cutMessage(a.body)}
 	}
 	return status
+}
+
+// messagePattern finds the message in a Status, as far as it is there, without an escape that was cut.
+var messagePattern = regexp.MustCompile(`"message"\s*:\s*"((?:[^"\\]|\\[^u]|\\u[0-9a-fA-F]{4})*)`)
+
+// cutMessage is what there is of the message in the beginning of a Status. The websocket library keeps 1024 bytes of a refusal.
+func cutMessage(body []byte) string {
+	found := messagePattern.FindSubmatch(body)
+	if found == nil {
+		return ""
+	}
+	message := ""
+	if json.Unmarshal([]byte(`"`+string(found[1])+`"`), &message) != nil {
+		return ""
+	}
+	// A character that was cut in two is read as this.
+	return strings.TrimRight(message, string(unicode.ReplacementChar))
 }
 
 // aboutAnother says whether a 404 is about something else than the machine, such as a claim that the options name.

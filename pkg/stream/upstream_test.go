@@ -2,11 +2,17 @@ package stream
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // answered is how virt-api writes an error.
@@ -48,4 +54,42 @@ func TestTroubleOfTheNodeAndOfTheGuest(t *testing.T) {
 			assert.Equal(t, test.code == 503, retry)
 		})
 	}
+}
+
+// TestARefusalThatWasCut is about the websocket library, which keeps the first 1024 bytes.
+func TestARefusalThatWasCut(t *testing.T) {
+	const start = "the machine said \"no\" über\t"
+	status := apierrors.NewBadRequest(start + strings.Repeat("ä€\u2028\x01\\", 400))
+	whole := answered(t, status)
+	require.Greater(t, len(whole.body), 1024)
+	for length := range whole.body {
+		got := answer{code: 400, contentType: "application/json", body: whole.body[:length]}.status().Message
+		require.True(t, strings.HasPrefix(status.ErrStatus.Message, got), "%d bytes: %q", length, got)
+		if length > 512 {
+			require.Greater(t, len(got), 200, "%d bytes", length)
+		}
+	}
+	assert.Equal(t, status.ErrStatus.Message, whole.status().Message)
+
+	short := answered(t, apierrors.NewInvalid(schema.GroupKind{Kind: "VirtualMachine"}, "vm", field.ErrorList{
+		field.Invalid(field.NewPath("spec"), strings.Repeat("x", 200), "is wrong")}))
+	short.body = short.body[:len(short.body)-50]
+	assert.Contains(t, short.message(), "is wrong", "all of the message is there")
+	assert.NotContains(t, short.message(), "{")
+}
+
+func TestALongRefusalOfAStreamIsReadable(t *testing.T) {
+	b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refusal := answered(t, apierrors.NewBadRequest("VMI is not running, "+strings.Repeat("really ", 300)))
+		w.Header().Set("Content-Type", refusal.contentType)
+		w.WriteHeader(refusal.code)
+		_, _ = w.Write(refusal.body)
+	}))
+	_, response, err := b.connect("alice", "/console")
+	require.ErrorIs(t, err, websocket.ErrBadHandshake)
+	assert.Equal(t, 400, response.StatusCode)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(body), `"message":"VMI is not running, really`)
+	assert.NotContains(t, string(body), "apiVersion")
 }
