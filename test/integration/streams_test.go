@@ -78,6 +78,9 @@ func TestAForeignPageHasNoEffect(t *testing.T) {
 		response, body := send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, path, true, change)
 		assert.Equal(t, want, response.StatusCode, "%s: %s", name, body)
 	}
+	// kube-apiserver asks by another host than the browser did.
+	response, body := send(s.Environment, s.owner, http.MethodGet, path, true, http.Header{"Origin": {s.owner.Host}})
+	assert.Equal(t, http.StatusForbidden, response.StatusCode, body)
 	assert.Equal(t, s.machine+"\n", held.Run("hostname"), "the session did not notice")
 }
 
