@@ -26,7 +26,8 @@ func newVersions(clock clock.Clock) *versions {
 	return &versions{known: cache.NewExpiringWithClock(clock)}
 }
 
-// ReadVersion reads the version of KubeVirt, as it was at most a minute ago.
+// ReadVersion reads the version of KubeVirt, as it was at most a minute ago. A failure names no time to try again: virtctl reads
+// the version when anything else has failed, and would repeat that for ten seconds before it tells the user.
 func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
 	const key = "version"
 	if known, ok := g.versions.known.Get(key); ok {
@@ -44,7 +45,7 @@ func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
 	select {
 	case result := <-answer:
 		if result.Err != nil {
-			return nil, result.Err
+			return nil, neverRetry(result.Err)
 		}
 		return maps.Clone(result.Val.(map[string]any)), nil
 	case <-ctx.Done():

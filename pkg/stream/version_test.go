@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	clientrest "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -47,6 +48,8 @@ func TestTheVersionIsRemembered(t *testing.T) {
 	for range 2 {
 		_, err = gateway.ReadVersion(t.Context())
 		assert.Equal(t, 503, statusCode(err))
+		_, retry := apierrors.SuggestsClientDelay(err)
+		assert.False(t, retry, "virtctl waits for nothing")
 	}
 	assert.EqualValues(t, 3, asked.Load(), "a failure is not remembered")
 	away.Store(false)
