@@ -38,7 +38,7 @@ func (e exchange) serve() {
 		err = e.subresource(ctx)
 	}
 	if err != nil {
-		refuse(e.writer, e.request, err)
+		writeError(e.writer, err)
 	}
 }
 

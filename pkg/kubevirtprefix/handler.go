@@ -36,10 +36,10 @@ func InFrontOf(api http.Handler, gateway Gateway) http.Handler {
 		found, ok := parse(req.URL)
 		switch {
 		case !ok:
-			refuse(w, req, failure(http.StatusNotFound, metav1.StatusReasonNotFound, "this path is not served below "+Prefix))
+			writeError(w, failure(http.StatusNotFound, metav1.StatusReasonNotFound, "this path is not served below "+Prefix))
 		case req.Method != found.method:
 			w.Header().Set("Allow", found.method)
-			refuse(w, req, failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "use "+found.method+" for this path"))
+			writeError(w, failure(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "use "+found.method+" for this path"))
 		default:
 			exchange{gateway: gateway, api: api, writer: w, request: req, found: found}.serve()
 		}
@@ -50,12 +50,4 @@ func failure(code int32, reason metav1.StatusReason, message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message,
 	}}
-}
-
-// refuse answers an error, after which a client that asked for an upgrade must not be heard on this connection any more.
-func refuse(w http.ResponseWriter, req *http.Request, err error) {
-	if req.Header.Get("Upgrade") != "" && req.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close")
-	}
-	writeError(w, err)
 }

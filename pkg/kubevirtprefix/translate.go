@@ -75,6 +75,10 @@ func (e exchange) translate(ctx context.Context, server *tensorstack.VirtualServ
 			query.Set(name, values[0])
 		}
 	}
+	if values := asked["dryRun"]; method != http.MethodGet && len(values) > 0 {
+		// Whoever asks for a dry run must never get a real one. The subresource honours or refuses it.
+		query["dryRun"] = values
+	}
 	info.Path = path.Join(append([]string{"/apis", v1beta1.GroupName, v1beta1.SchemeGroupVersion.Version, "namespaces", server.Namespace}, parts...)...)
 	inner := e.request.Clone(request.WithRequestInfo(ctx, info))
 	inner.Method, inner.Body = method, body

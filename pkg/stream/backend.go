@@ -121,7 +121,7 @@ type refused struct{ answer }
 
 func (r refused) Error() string { return r.message() }
 
-// maxRefusal is how much of a refusal is read, in bytes.
+// maxRefusal is how much of a refusal is read, in bytes. Of one to a websocket there are 1024 at most.
 const maxRefusal = 64 << 10
 
 // credentials are the headers that identify this server: the bearer token, which may have been rotated, and the user agent.

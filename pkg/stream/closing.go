@@ -12,7 +12,7 @@ import (
 const (
 	// CloseMachineStopped: the machine stopped, restarted or was deleted.
 	CloseMachineStopped = 4000
-	// CloseTakenOver: another user took the session over.
+	// CloseTakenOver: another user, or the same one from elsewhere, took the session over.
 	CloseTakenOver = 4001
 )
 

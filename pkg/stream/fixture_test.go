@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,9 @@ type statusResponder struct{ w http.ResponseWriter }
 func (r statusResponder) Object(int, runtime.Object) {}
 func (r statusResponder) Error(err error) {
 	r.w.Header().Set("Content-Type", "application/json")
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
+		r.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
 	r.w.WriteHeader(statusCode(err))
 	_, _ = r.w.Write([]byte(`{"kind":"Status","message":"` + strings.ReplaceAll(err.Error(), `"`, `'`) + `"}`))
 }

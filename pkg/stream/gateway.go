@@ -38,6 +38,7 @@ type Config struct {
 type Gateway struct {
 	authorizer authorizer.UnconditionalAuthorizer
 	backend    *Backend
+	versions   *versions
 	machines   machines
 	sessions   *Sessions
 	recorder   record.EventRecorder
@@ -66,6 +67,9 @@ func New(config Config) (*Gateway, error) {
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
+	if config.CheckOrigin == nil {
+		config.CheckOrigin = sameOrigin
+	}
 	buffers := newBufferPool()
 	backend, err := NewBackend(config.ClientConfig, buffers)
 	if err != nil {
@@ -74,6 +78,7 @@ func New(config Config) (*Gateway, error) {
 	return &Gateway{
 		authorizer: config.Authorizer,
 		backend:    backend,
+		versions:   newVersions(config.Clock),
 		machines:   machines{store: config.Store, clock: config.Clock},
 		sessions:   NewSessions(config.Clock, config.Records),
 		recorder:   config.Recorder,

@@ -50,6 +50,11 @@ func (k Kind) exclusive() bool {
 	return k == Console || k == VNC
 }
 
+// endedByGuest says that the far end is a program in the guest, which may be done with the stream.
+func (k Kind) endedByGuest() bool {
+	return k == PortForward
+}
+
 // Port is a port of a machine.
 type Port struct {
 	// Number is 1 to 65535.

@@ -107,7 +107,7 @@ func (m machines) awaitReady(ctx context.Context, namespace, name string, limit 
 // waitEnded says why a wait ended early: the server shuts down, or the client left and nobody reads this.
 func waitEnded(ctx context.Context, server *tensorstack.VirtualServer) error {
 	if reason, ok := context.Cause(ctx).(Closing); ok {
-		return apierrors.NewServiceUnavailable(reason.Reason)
+		return unavailable(reason.Reason)
 	}
 	return notYetError(server)
 }

@@ -46,34 +46,38 @@ func (g *Gateway) ReadMachine(ctx context.Context, server *tensorstack.VirtualSe
 	return object, nil
 }
 
+// ask asks KubeVirt about the machine of a stream whose connection ended. A stream that the guest can end is dropped by KubeVirt
+// as it is when KubeVirt's own API server dies, so that has to answer, too. One of several that died is not seen by this.
+func (g *Gateway) ask(ctx context.Context, kind Kind, opened *tensorstack.VirtualServer) opinion {
+	said := g.askMachine(ctx, opened)
+	if said.verdict != runs || !kind.endedByGuest() {
+		return said
+	}
+	if _, err := g.readVersion(ctx); err != nil {
+		return opinion{}
+	}
+	return said
+}
+
 // askMachine reads the instance to see whether the run that a stream was opened to has ended, or ends now.
-func (g *Gateway) askMachine(ctx context.Context, opened *tensorstack.VirtualServer) (Closing, bool) {
+func (g *Gateway) askMachine(ctx context.Context, opened *tensorstack.VirtualServer) opinion {
+	stop := opinion{stopped, closing(CloseMachineStopped, "the machine %s stopped", opened.Name)}
 	object, err := g.ReadMachine(ctx, opened, VirtualMachineInstances)
 	if apierrors.IsNotFound(err) {
-		return closing(CloseMachineStopped, "the machine %s stopped", opened.Name), true
+		return stop
 	}
 	if err != nil {
-		return Closing{}, false
+		return opinion{}
 	}
 	instance := unstructured.Unstructured{Object: object}
 	phase, _, _ := unstructured.NestedString(object, "status", "phase")
 	switch {
 	case opened.Status.VM.InstanceUID != "" && instance.GetUID() != opened.Status.VM.InstanceUID:
-		return closing(CloseMachineStopped, "the machine %s restarted; connect again", opened.Name), true
+		return opinion{stopped, closing(CloseMachineStopped, "the machine %s restarted; connect again", opened.Name)}
 	case instance.GetDeletionTimestamp() != nil, phase == string(kubevirtv1.Succeeded), phase == string(kubevirtv1.Failed):
-		return closing(CloseMachineStopped, "the machine %s stopped", opened.Name), true
+		return stop
 	}
-	return Closing{}, false
-}
-
-// ReadVersion reads the version of KubeVirt.
-func (g *Gateway) ReadVersion(ctx context.Context) (map[string]any, error) {
-	version := map[string]any{}
-	found, err := g.read(ctx, g.below(subresourceAPI, "version"), &tensorstack.VirtualServer{}, &version)
-	if err == nil && !found {
-		err = apierrors.NewServiceUnavailable("KubeVirt does not tell its version")
-	}
-	return version, err
+	return opinion{verdict: runs}
 }
 
 // VolumeExists says whether a DataVolume or a PersistentVolumeClaim exists, with the server's own rights. It does not authorize anybody.
@@ -104,7 +108,7 @@ func (g *Gateway) read(ctx context.Context, location *url.URL, server *tensorsta
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBody))
 	if err != nil {
-		return false, apierrors.NewServiceUnavailable("the answer of kube-apiserver was cut short: " + err.Error())
+		return false, unavailable("the answer of kube-apiserver was cut short: " + err.Error())
 	}
 	switch {
 	case response.StatusCode == http.StatusNotFound:

@@ -54,6 +54,9 @@ func (g *Gateway) Operate(call OperationCall, responder rest.Responder) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		code, err := g.operate(w, req, call)
 		if err != nil {
+			if !call.Operation.Reads {
+				err = neverRetry(err)
+			}
 			code = statusCode(err)
 			responder.Error(err)
 		}
@@ -73,6 +76,10 @@ func (g *Gateway) operate(w http.ResponseWriter, req *http.Request, call Operati
 	}
 	if server.Status.VM.Name == "" {
 		return 0, conflict(server.Name, "the machine does not exist yet (%s)", stateOf(server))
+	}
+	if !call.Operation.Reads && req.URL.Query().Has("dryRun") {
+		// KubeVirt does not look there, and would do it.
+		return 0, apierrors.NewBadRequest(`a dry run must be asked for in the body, {"dryRun":["All"]}, of operations that have one`)
 	}
 	body, err := requestBody(w, req, call.Operation)
 	if err != nil {
@@ -114,9 +121,9 @@ func unreachable(ctx context.Context, err error) error {
 	var lost errUnreachable
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return apierrors.NewTimeoutError("KubeVirt did not answer in time", 1)
+		return apierrors.NewTimeoutError("KubeVirt did not answer in time", retrySeconds)
 	case errors.As(err, &lost):
-		return apierrors.NewServiceUnavailable(err.Error())
+		return unavailable(err.Error())
 	default:
 		return err
 	}

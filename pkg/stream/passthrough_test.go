@@ -125,6 +125,7 @@ func TestOperationIsRefused(t *testing.T) {
 		{name: "the right to vnc is none to its screenshot", who: "half", operation: Screenshot, req: httptest.NewRequest("GET", "/", nil), code: 403, text: "vnc/screenshot"},
 		{name: "no such VirtualServer", who: "alice", operation: Pause, on: "other", req: put(""), code: 404, text: "other"},
 		{name: "no machine yet", who: "alice", operation: Pause, on: "unborn", req: put(""), code: 409, text: "does not exist yet"},
+		{name: "a dry run in the query", who: "alice", operation: Pause, req: httptest.NewRequest("PUT", "/?dryRun=All", nil), code: 400, text: "in the body"},
 		{name: "not JSON", who: "alice", operation: Pause, req: put("dryRun: [All]"), code: 400, text: "not valid JSON"},
 		{name: "two documents", who: "alice", operation: Pause, req: put("{}\n---\n{}"), code: 400, text: "not valid JSON"},
 		{name: "YAML", who: "alice", operation: Pause, req: yaml, code: 400, text: "application/json"},
@@ -241,18 +242,19 @@ func TestNoUnverifiedConnection(t *testing.T) {
 // TestAskingForTheMachine is for a stream whose connection ended before the controller wrote why.
 func TestAskingForTheMachine(t *testing.T) {
 	for name, test := range map[string]struct {
-		code   int
-		answer string
-		want   string
+		code    int
+		answer  string
+		verdict verdict
+		want    string
 	}{
-		"it runs":          {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Running"}}`, ""},
-		"it is gone":       {http.StatusNotFound, `{}`, "the machine vs stopped"},
-		"it ended":         {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Succeeded"}}`, "the machine vs stopped"},
-		"it failed":        {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Failed"}}`, "the machine vs stopped"},
-		"it shuts down":    {http.StatusOK, `{"metadata":{"uid":"run-1","deletionTimestamp":"2026-07-01T12:00:00Z"},"status":{"phase":"Running"}}`, "the machine vs stopped"},
-		"another run":      {http.StatusOK, `{"metadata":{"uid":"run-2"},"status":{"phase":"Running"}}`, "the machine vs restarted"},
-		"nobody can tell":  {http.StatusInternalServerError, `{}`, ""},
-		"something absurd": {http.StatusOK, `[]`, ""},
+		"it runs":          {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Running"}}`, runs, ""},
+		"it is gone":       {http.StatusNotFound, `{}`, stopped, "the machine vs stopped"},
+		"it ended":         {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Succeeded"}}`, stopped, "the machine vs stopped"},
+		"it failed":        {http.StatusOK, `{"metadata":{"uid":"run-1"},"status":{"phase":"Failed"}}`, stopped, "the machine vs stopped"},
+		"it shuts down":    {http.StatusOK, `{"metadata":{"uid":"run-1","deletionTimestamp":"2026-07-01T12:00:00Z"},"status":{"phase":"Running"}}`, stopped, "the machine vs stopped"},
+		"another run":      {http.StatusOK, `{"metadata":{"uid":"run-2"},"status":{"phase":"Running"}}`, stopped, "the machine vs restarted"},
+		"nobody can tell":  {http.StatusInternalServerError, `{}`, unknown, ""},
+		"something absurd": {http.StatusOK, `[]`, unknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -260,11 +262,11 @@ func TestAskingForTheMachine(t *testing.T) {
 				w.WriteHeader(test.code)
 				_, _ = w.Write([]byte(test.answer))
 			}))
-			reason, stopped := b.gateway.askMachine(t.Context(), runningServer())
-			assert.Equal(t, test.want != "", stopped)
-			if stopped {
-				assert.Contains(t, reason.Reason, test.want)
-				assert.Equal(t, CloseMachineStopped, reason.Code)
+			said := b.gateway.askMachine(t.Context(), runningServer())
+			assert.Equal(t, test.verdict, said.verdict)
+			if said.verdict == stopped {
+				assert.Contains(t, said.reason.Reason, test.want)
+				assert.Equal(t, CloseMachineStopped, said.reason.Code)
 			}
 		})
 	}

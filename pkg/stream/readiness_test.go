@@ -129,10 +129,10 @@ func TestRefusals(t *testing.T) {
 			assert.ErrorContains(t, err, test.text)
 		})
 	}
-	assert.Equal(t, 400, statusCode(answer{code: 404}.streamRefusal(server)), "a machine that is starting has no run yet")
+	assert.Equal(t, 400, statusCode(answer{code: 404}.streamRefusal(server, Call{})), "a machine that is starting has no run yet")
 	server.Status.PrintableStatus = tensorstack.StatusStopped
 	server.Status.RunStrategy = tensorstack.RunStrategyHalted
-	assert.Equal(t, 409, statusCode(answer{code: 404}.streamRefusal(server)))
+	assert.Equal(t, 409, statusCode(answer{code: 404}.streamRefusal(server, Call{})))
 }
 
 func TestClosingFrames(t *testing.T) {

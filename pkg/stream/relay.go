@@ -40,7 +40,10 @@ type relay struct {
 	// stopped delivers why the machine stopped.
 	stopped <-chan Closing
 	// ask asks KubeVirt itself whether the machine stopped, for the end of a connection that no news explains in time. It may be nil.
-	ask func(context.Context) (Closing, bool)
+	ask func(context.Context) opinion
+	// guestEnds is true if the guest can end the stream. KubeVirt then drops the connection without a close frame, as it does
+	// when it is lost. Source: cleanupOnClosedContext in kubevirt pkg/virt-api/rest/streamer.go.
+	guestEnds bool
 	// carried is told the bytes of each message; toMachine is the direction.
 	carried func(toMachine bool, bytes int64)
 }
@@ -51,8 +54,33 @@ type outcome struct {
 	client bool
 	// writing is true if it failed as we wrote to it. Its own reader knows the reason better.
 	writing bool
-	err     error
+	// cut is true if it failed in the middle of a message.
+	cut bool
+	err error
 }
+
+// abrupt says whether a peer closed the connection between two messages and without a close frame.
+func (o outcome) abrupt() bool {
+	return !o.writing && !o.cut && websocket.IsCloseError(o.err, websocket.CloseAbnormalClosure)
+}
+
+// opinion is what KubeVirt says about the machine.
+type opinion struct {
+	verdict verdict
+	// reason is for a machine that stopped.
+	reason Closing
+}
+
+type verdict int
+
+const (
+	// unknown: KubeVirt cannot be asked.
+	unknown verdict = iota
+	// runs: the machine that a stream was opened to still runs.
+	runs
+	// stopped: it has ended, or ends now.
+	stopped
+)
 
 // run returns when both connections are closed and nothing of the relay runs any more.
 func (r *relay) run(ctx context.Context) Closing {
@@ -136,7 +164,16 @@ func (r *relay) explain(ctx context.Context, ended outcome) Closing {
 		}
 		return closing(websocket.CloseGoingAway, "the client left")
 	}
-	if reason, known := r.whyBackendEnded(ctx); known {
+	if frame != nil && frame.Code == websocket.CloseNormalClosure {
+		// It says that all is well, so nothing is waited for.
+		select {
+		case reason, ok := <-r.stopped:
+			if ok {
+				return reason
+			}
+		default:
+		}
+	} else if reason, known := r.whyBackendEnded(ctx, ended); known {
 		return reason
 	}
 	if frame != nil {
@@ -146,16 +183,14 @@ func (r *relay) explain(ctx context.Context, ended outcome) Closing {
 }
 
 // whyBackendEnded waits for the news that the machine stopped, and asks KubeVirt meanwhile: the news say more, but may be late.
-func (r *relay) whyBackendEnded(ctx context.Context) (Closing, bool) {
+// If the guest can have ended the stream, a machine that still runs says that it did.
+func (r *relay) whyBackendEnded(ctx context.Context, ended outcome) (Closing, bool) {
 	asking, cancel := context.WithTimeout(ctx, r.timing.explain)
-	answer := make(chan Closing, 1)
+	answer := make(chan opinion, 1)
 	go func() {
 		defer close(answer)
-		if r.ask == nil {
-			return
-		}
-		if reason, stopped := r.ask(asking); stopped {
-			answer <- reason
+		if r.ask != nil {
+			answer <- r.ask(asking)
 		}
 	}()
 	defer func() {
@@ -164,17 +199,33 @@ func (r *relay) whyBackendEnded(ctx context.Context) (Closing, bool) {
 			// It closes when nobody asks any more.
 		}
 	}()
-	select {
-	case reason, ok := <-r.stopped:
-		if ok {
-			return reason, true
-		}
-	case <-ctx.Done():
-		return causeOf(ctx), true
-	case <-asking.Done():
+	var said opinion
+	early := answer
+	if !r.guestEnds || !ended.abrupt() {
+		early = nil
 	}
-	reason, stopped := <-answer
-	return reason, stopped
+	for {
+		select {
+		case reason, ok := <-r.stopped:
+			if ok {
+				return reason, true
+			}
+		case <-ctx.Done():
+			return causeOf(ctx), true
+		case said = <-early:
+			early = nil
+			if said.verdict == runs {
+				return closing(websocket.CloseNormalClosure, "the guest closed the connection"), true
+			}
+			continue
+		case <-asking.Done():
+		}
+		break
+	}
+	if late, ok := <-answer; ok {
+		said = late
+	}
+	return said.reason, said.verdict == stopped
 }
 
 // withText adds what a peer wrote into its close frame.
@@ -228,7 +279,7 @@ func (r *relay) pump(toMachine bool) outcome {
 		// The writer reads straight into its own buffer, so nothing is allocated here.
 		bytes, err := io.Copy(writer, reader)
 		if reader.failure != nil {
-			return outcome{client: toMachine, err: reader.failure}
+			return outcome{client: toMachine, cut: true, err: reader.failure}
 		}
 		if err == nil {
 			err = writer.Close()

@@ -49,15 +49,12 @@ const (
 )
 
 // Stream returns a handler that serves one call. What goes wrong before the upgrade is answered through the responder as a
-// Status, after which the connection is closed: a client that thinks that it speaks websocket must not be heard as HTTP.
+// Status. The server closes the connection after it.
 func (g *Gateway) Stream(call Call, responder rest.Responder) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		err := g.serve(w, req, call)
 		if err == nil {
 			return
-		}
-		if req.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
 		}
 		g.metrics.opened.WithLabelValues(string(call.Kind), strconv.Itoa(statusCode(err))).Inc()
 		responder.Error(err)
@@ -75,7 +72,7 @@ func statusCode(err error) int {
 // serve returns when the stream has ended, or an error if it was never opened.
 func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, call Call) error {
 	ctx := req.Context()
-	if err := g.checkUpgrade(w, req); err != nil {
+	if err := g.checkUpgrade(req, call); err != nil {
 		return err
 	}
 	if err := g.authorizeStream(ctx, call.Namespace, call.Name, call.Kind); err != nil {
@@ -91,25 +88,6 @@ func (g *Gateway) serve(w http.ResponseWriter, req *http.Request, call Call) err
 		return nil
 	}
 	return err
-}
-
-// checkUpgrade refuses what is no websocket before anything is done for it.
-func (g *Gateway) checkUpgrade(w http.ResponseWriter, req *http.Request) error {
-	if !websocket.IsWebSocketUpgrade(req) || req.Method != http.MethodGet {
-		return apierrors.NewBadRequest("this is a stream: ask for it with a websocket upgrade and the subprotocol " + Subprotocol)
-	}
-	if req.ProtoMajor != 1 {
-		return apierrors.NewBadRequest("a websocket needs HTTP/1.1")
-	}
-	if offered := websocket.Subprotocols(req); len(offered) > 0 {
-		for _, protocol := range offered {
-			if protocol == Subprotocol {
-				return nil
-			}
-		}
-		return apierrors.NewBadRequest("the only subprotocol is " + Subprotocol)
-	}
-	return nil
 }
 
 // opening is a stream on its way from the request to the relay.
@@ -134,7 +112,7 @@ func (o *opening) run(ctx context.Context) error {
 		Namespace: o.call.Namespace, Name: o.call.Name, Kind: o.call.Kind, Port: o.call.Port, User: o.user,
 	}, claim{takeOver: o.call.TakeOver, preserve: o.call.PreserveSession})
 	if err != nil {
-		return err
+		return retryLater(err)
 	}
 	defer g.sessions.release(held)
 
@@ -217,11 +195,11 @@ func (o *opening) dial(ctx, session context.Context, server *tensorstack.Virtual
 		var answered refused
 		switch {
 		case ctx.Err() != nil:
-			return nil, apierrors.NewServiceUnavailable(causeOf(ctx).Reason)
+			return nil, unavailable(causeOf(ctx).Reason)
 		case !errors.As(err, &answered):
-			return nil, apierrors.NewServiceUnavailable(err.Error())
+			return nil, unavailable(err.Error())
 		case answered.code != http.StatusBadRequest || !g.machines.clock.Now().Add(rewatchDelay).Before(deadline):
-			return nil, answered.streamRefusal(server)
+			return nil, answered.streamRefusal(server, o.call)
 		}
 		select {
 		case <-ctx.Done():
@@ -238,15 +216,12 @@ func (o *opening) query() url.Values {
 	return url.Values{"preserveSession": {strconv.FormatBool(o.call.PreserveSession)}}
 }
 
-// upgrade turns the request into a websocket. If that fails the error has not been answered yet.
+// upgrade turns the request, which checkUpgrade has seen, into a websocket. If that fails the error has not been answered yet.
 func (o *opening) upgrade() error {
 	upgrader := *o.gateway.upgrader
 	var failure error
-	upgrader.Error = func(_ http.ResponseWriter, _ *http.Request, status int, reason error) {
+	upgrader.Error = func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
 		failure = apierrors.NewBadRequest(reason.Error())
-		if status == http.StatusForbidden {
-			failure = apierrors.NewForbidden(tensorstack.Resource("virtualservers/"+string(o.call.Kind)), o.call.Name, reason)
-		}
 	}
 	client, err := upgrader.Upgrade(o.writer, o.request, nil)
 	switch {
@@ -288,7 +263,8 @@ func (o *opening) carry(held *lease, server *tensorstack.VirtualServer, backend 
 	stopped := g.machines.untilStopped(watching, server)
 	relay := &relay{
 		client: o.client, backend: backend, timing: g.timing, stopped: stopped,
-		ask: func(ctx context.Context) (Closing, bool) { return g.askMachine(ctx, server) },
+		ask:       func(ctx context.Context) opinion { return g.ask(ctx, held.Kind, server) },
+		guestEnds: held.Kind.endedByGuest(),
 		carried: func(toMachine bool, bytes int64) {
 			if toMachine {
 				to.Add(float64(bytes))

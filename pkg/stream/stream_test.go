@@ -75,6 +75,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 		kubevirt         http.HandlerFunc
 		code             int
 		text             string
+		retry            string
 	}{
 		{name: "reading is not enough", user: "viewer", path: "/console", code: 403, text: "cannot create resource 'virtualservers/console'"},
 		{name: "no right at all", user: "mallory", path: "/console", code: 403, text: "cannot get resource"},
@@ -86,7 +87,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, `{"kind":"Status","message":"VMI is not running"}`)
 		}},
-		{name: "KubeVirt is away", user: "alice", path: "/console", code: 503, text: "KubeVirt is not available", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
+		{name: "KubeVirt is away", user: "alice", path: "/console", code: 503, text: "KubeVirt is not available", retry: "1", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "service unavailable", http.StatusServiceUnavailable)
 		}},
 		{name: "a redirect is not followed", user: "alice", path: "/console", code: 500, text: "302", kubevirt: func(w http.ResponseWriter, req *http.Request) {
@@ -109,7 +110,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 			require.ErrorIs(t, err, websocket.ErrBadHandshake)
 			assert.Equal(t, test.code, response.StatusCode)
 			assert.Equal(t, "application/json", response.Header.Get("Content-Type"), "virtctl reads the message only then")
-			assert.True(t, response.Close, "the connection ends after a failed upgrade")
+			assert.Equal(t, test.retry, response.Header.Get("Retry-After"), "only what passes by itself is worth another try")
 			body, err := io.ReadAll(response.Body)
 			require.NoError(t, err)
 			assert.Contains(t, string(body), test.text)
@@ -118,30 +119,53 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	}
 }
 
+// A request that cannot become a stream has no effect, whatever it asks for.
 func TestPlainRequestIsRefused(t *testing.T) {
-	b := newBench(t, http.NotFoundHandler())
+	b := newBench(t, upgraded(echo))
+	holder := b.mustConnect("alice", "/console")
+	handshake := func(changes http.Header) http.Header {
+		header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"}}
+		for name, values := range changes {
+			header[name] = values
+		}
+		return header
+	}
 	for _, test := range []struct {
 		name   string
 		header http.Header
+		code   int
+		text   string
 	}{
-		{name: "no upgrade"},
-		{name: "another protocol", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"SPDY/3.1"}}},
-		{name: "another subprotocol", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"v5.channel.k8s.io"}}},
-		{name: "a page of somebody else", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"},
-			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"}}},
+		{name: "no upgrade", code: 400, text: "with a websocket upgrade"},
+		{name: "another protocol", header: handshake(http.Header{"Upgrade": {"SPDY/3.1"}}), code: 400, text: "with a websocket upgrade"},
+		{name: "another subprotocol", header: handshake(http.Header{"Sec-Websocket-Protocol": {"v5.channel.k8s.io"}}), code: 400, text: Subprotocol},
+		{name: "another version", header: handshake(http.Header{"Sec-Websocket-Version": {"8"}}), code: 400, text: "must be 13"},
+		{name: "no version", header: handshake(http.Header{"Sec-Websocket-Version": nil}), code: 400, text: "must be 13"},
+		{name: "no key", header: handshake(http.Header{"Sec-Websocket-Key": nil}), code: 400, text: "Sec-WebSocket-Key"},
+		{name: "a short key", header: handshake(http.Header{"Sec-Websocket-Key": {"c2hvcnQ="}}), code: 400, text: "Sec-WebSocket-Key"},
+		{name: "a page of somebody else", header: handshake(http.Header{"Origin": {"https://evil.example"}}), code: 403, text: "evil.example"},
+		{name: "a page of nobody", header: handshake(http.Header{"Origin": {"null"}}), code: 403, text: "null"},
+		{name: "two pages", header: handshake(http.Header{"Origin": {b.front.URL, "https://evil.example"}}), code: 403, text: "must not open"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req, err := http.NewRequest(http.MethodGet, b.front.URL+"/console", nil)
+			req, err := http.NewRequest(http.MethodGet, b.front.URL+"/console?takeOver", nil)
 			require.NoError(t, err)
 			for name, values := range test.header {
 				req.Header[name] = values
 			}
-			req.Header.Set("Test-User", "alice")
+			req.Header.Set("Test-User", "bob")
 			response, err := b.front.Client().Do(req)
 			require.NoError(t, err)
 			defer response.Body.Close()
-			assert.Contains(t, []int{400, 403, 503}, response.StatusCode)
-			assert.True(t, response.Close)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			assert.Equal(t, test.code, response.StatusCode)
+			assert.Contains(t, string(body), test.text)
+			require.NoError(t, holder.WriteMessage(websocket.BinaryMessage, []byte("still here")))
+			_, got, err := holder.ReadMessage()
+			require.NoError(t, err, "whoever was connected still is")
+			assert.Equal(t, "still here", string(got))
 		})
 	}
 }
@@ -251,6 +275,7 @@ func TestNoSessionAfterShutdown(t *testing.T) {
 	_, response, err := b.connect("alice", "/console")
 	require.Error(t, err)
 	assert.Equal(t, 503, response.StatusCode)
+	assert.Equal(t, "1", response.Header.Get("Retry-After"))
 }
 
 func TestClientThatLeavesEndsTheStream(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 
+	"github.com/gorilla/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,14 +23,34 @@ type answer struct {
 	body        []byte
 }
 
-// status is the Status in the answer, or an empty one.
+// status is the Status in the answer, or an empty one. Of a Status that was cut it is the message, or the beginning of it.
 func (a answer) status() metav1.Status {
 	status := metav1.Status{}
 	mediaType, _, err := mime.ParseMediaType(a.contentType)
-	if err != nil || mediaType != "application/json" || json.Unmarshal(a.body, &status) != nil {
-		return metav1.Status{}
+	if err != nil || mediaType != "application/json" {
+		return status
+	}
+	if json.Unmarshal(a.body, &status) != nil {
+		return metav1.Status{Message: cutMessage(a.body)}
 	}
 	return status
+}
+
+// messagePattern finds the message in a Status, as far as it is there, without an escape that was cut.
+var messagePattern = regexp.MustCompile(`"message"\s*:\s*"((?:[^"\\]|\\[^u]|\\u[0-9a-fA-F]{4})*)`)
+
+// cutMessage is what there is of the message in the beginning of a Status. The websocket library keeps 1024 bytes of a refusal.
+func cutMessage(body []byte) string {
+	found := messagePattern.FindSubmatch(body)
+	if found == nil {
+		return ""
+	}
+	message := ""
+	if json.Unmarshal([]byte(`"`+string(found[1])+`"`), &message) != nil {
+		return ""
+	}
+	// A character that was cut in two is read as this.
+	return strings.TrimRight(message, string(unicode.ReplacementChar))
 }
 
 // aboutAnother says whether a 404 is about something else than the machine, such as a claim that the options name.
@@ -80,7 +102,7 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 	case a.code == http.StatusTooManyRequests:
 		return apierrors.NewTooManyRequests(a.message(), 1)
 	case a.code == http.StatusBadGateway, a.code == http.StatusServiceUnavailable, a.code == http.StatusGatewayTimeout:
-		return apierrors.NewServiceUnavailable("KubeVirt is not available: " + a.message())
+		return unavailable("KubeVirt is not available: " + a.message())
 	case strings.Contains(a.message(), "guest agent"), strings.Contains(a.message(), "Operation cannot be fulfilled"):
 		// guestosinfo, userlist and filesystemlist report their preconditions as a plain 500.
 		// Source: httpGetRequestHandler in kubevirt pkg/virt-api/rest/subresource.go.
@@ -97,14 +119,43 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 }
 
 // streamRefusal is refusal for a stream. There 400 means that the machine is not up yet, and the client may try again.
-func (a answer) streamRefusal(server *tensorstack.VirtualServer) error {
-	if a.code == http.StatusNotFound {
-		if willRun(server) {
-			return notYetError(server)
-		}
+func (a answer) streamRefusal(server *tensorstack.VirtualServer, call Call) error {
+	switch message := a.message(); {
+	case a.code == http.StatusNotFound && willRun(server):
+		return notYetError(server)
+	case a.code == http.StatusNotFound:
 		return neverError(server)
+	case a.code == http.StatusInternalServerError && strings.Contains(message, "dialing VM: "):
+		return guestRefusal(server, call, message)
+	case a.code == http.StatusInternalServerError && strings.Contains(message, "dialing virt-handler: "):
+		return nodeRefusal(server, call, message)
 	}
 	return a.refusal(server)
+}
+
+// guestRefusal is for a port that virt-api could not dial, for which it answers 500. Source: DialUnderlying of netDial in
+// kubevirt pkg/virt-api/rest/dialers.go.
+func guestRefusal(server *tensorstack.VirtualServer, call Call, message string) error {
+	if strings.Contains(message, "connection refused") {
+		return conflict(server.Name, "nothing listens on port %s of the machine", call.Port)
+	}
+	return unavailable("the machine cannot be reached: " + message)
+}
+
+// nodeRefusal is for a node that virt-api could not dial, for which it answers 500. Source: Dial of handlerDial in the same
+// file. If the node refuses a session, all that virt-api passes on is that the handshake was bad. Source: VNCHandler and
+// USBRedirHandler in kubevirt pkg/virt-handler/rest/console.go.
+func nodeRefusal(server *tensorstack.VirtualServer, call Call, message string) error {
+	if strings.Contains(message, websocket.ErrBadHandshake.Error()) {
+		switch {
+		case call.Kind == VNC && call.PreserveSession:
+			return conflict(server.Name, "the node refuses it, most likely because somebody is connected to the %s who is not seen "+
+				"here; preserveSession ends no session", call.Kind)
+		case call.Kind == USBRedir:
+			return conflict(server.Name, "the node refuses it, most likely because all slots of the machine for USB devices are taken")
+		}
+	}
+	return unavailable("the node of the machine cannot be reached: " + message)
 }
 
 // withoutPreamble drops what a Conflict of KubeVirt says about its own object, because our Conflict says it about ours.

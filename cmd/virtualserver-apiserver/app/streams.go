@@ -6,17 +6,15 @@ import (
 	"net/http"
 	"path"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"tensorstack.dev/virtualserver/pkg/etcd"
@@ -29,7 +27,7 @@ import (
 // exists.
 type streams struct {
 	generic *genericapiserver.RecommendedConfig
-	events  record.EventBroadcaster
+	events  *events
 	gateway *stream.Gateway
 	store   *clientv3.Client
 	records *etcd.Records
@@ -38,21 +36,25 @@ type streams struct {
 	shared      sync.WaitGroup
 }
 
-// newStreams makes what can be made before the storage. The recorder of events stops when the context ends.
+// eventsTimeout is how long the last events may take when the server stops.
+const eventsTimeout = 2 * time.Second
+
+// newStreams makes what can be made before the storage.
 func newStreams(ctx context.Context, generic *genericapiserver.RecommendedConfig, config storagebackend.Config) (*streams, error) {
 	client, err := kubernetes.NewForConfig(generic.ClientConfig)
 	if err != nil {
 		return nil, err
 	}
-	events := record.NewBroadcaster(record.WithContext(ctx))
-	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	// Sessions end after the context does, and their records after them.
 	store, err := etcd.NewClient(context.WithoutCancel(ctx), config.Transport)
 	if err != nil {
 		return nil, err
 	}
-	records := etcd.NewRecords(store, path.Join(config.Prefix, "sessions")+"/")
-	return &streams{generic: generic, events: events, store: store, records: records}, nil
+	sink := &typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")}
+	return &streams{
+		generic: generic, events: newEvents(ctx, sink), store: store,
+		records: etcd.NewRecords(store, path.Join(config.Prefix, "sessions")+"/"),
+	}, nil
 }
 
 // subresources implements rest.Subresources.
@@ -66,7 +68,7 @@ func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storag
 		Store:        servers.VirtualServer,
 		Authorizer:   s.generic.Authorization.Authorizer,
 		ClientConfig: s.generic.ClientConfig,
-		Recorder:     s.events.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: "virtualserver-apiserver"}),
+		Recorder:     s.events.recorder,
 		Metrics:      metrics,
 		Records:      s.records,
 	})
@@ -107,11 +109,14 @@ func (s *streams) requestInfo(next apirequest.RequestInfoResolver) apirequest.Re
 	return kubevirtprefix.RequestInfoResolver{Next: next}
 }
 
-// close ends all streams with a reason, and then what they leave: their records and the recorder of their events.
+// close ends all streams with a reason, and then what they leave: their records and the recorder of their events, which has time
+// of its own, since the streams may have used up theirs.
 func (s *streams) close(ctx context.Context) error {
-	defer s.events.Shutdown()
 	err := s.gateway.Sessions().Shutdown(ctx)
 	s.stopSharing()
 	s.shared.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventsTimeout)
+	defer cancel()
+	s.events.shutdown(ctx)
 	return errors.Join(err, s.store.Close())
 }

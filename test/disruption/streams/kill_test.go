@@ -72,6 +72,9 @@ func TestAConsoleTellsThatItsWayIsBroken(t *testing.T) {
 				assert.Error(t, ended.Err, "and not as if the user had left")
 				assert.Contains(t, ended.Stdout+ended.Stderr, broken.says[client])
 				recovers(e)
+				if broken.stop {
+					toldByAnEvent(e)
+				}
 			})
 		}
 	}
