@@ -303,7 +303,7 @@ func TestBothPeersArePinged(t *testing.T) {
 		})
 		drain(connection)
 	}))
-	b.gateway.timing.ping, b.gateway.timing.peer = 20*time.Millisecond, 300*time.Millisecond
+	b.gateway.timing.ping, b.gateway.timing.peer = 50*time.Millisecond, time.Second
 	client := b.mustConnect("alice", "/console")
 	fromUs := make(chan struct{}, 100)
 	client.SetPingHandler(func(string) error {

@@ -113,6 +113,8 @@ func hasCause(details *metav1.StatusDetails, cause metav1.CauseType) bool {
 // hints are pieces of the messages of KubeVirt, CDI and Kubernetes, and what the user can do about each. The pieces come
 // from KubeVirt's pkg/virt-api/webhooks, CDI's pkg/apiserver/webhooks and Kubernetes' admission plugins.
 var hints = []struct{ piece, hint string }{
+	{"could not find the requested resource", "KubeVirt or CDI is not installed in this cluster."},
+	{"failed calling webhook", "A webhook of KubeVirt or CDI does not answer. It is tried again."},
 	{"virtiofs feature gate is not enabled for config volumes", "Ask an administrator to enable KubeVirt's feature gate " +
 		"EnableVirtioFsConfigVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"virtiofs feature gate is not enabled", "Ask an administrator to enable KubeVirt's feature gate " +
@@ -132,8 +134,6 @@ var hints = []struct{ piece, hint string }{
 	{"only dynamically provisioned pvc can be resized", "The StorageClass of the root disk does not allow it to grow. " +
 		"Set spec.storage.root.pvc.size back, or use a StorageClass with allowVolumeExpansion."},
 	{"exceeded quota", "Ask for less, free something in this namespace, or ask an administrator for more quota."},
-	{"failed calling webhook", "A webhook of KubeVirt or CDI does not answer. It is tried again."},
-	{"could not find the requested resource", "KubeVirt or CDI is not installed in this cluster."},
 }
 
 // withAdvice returns the words of an error on one line, without the secrets of the URLs in them, and after them what the
