@@ -31,6 +31,9 @@ func (s *session) virtCommand() *cobra.Command {
 		// Everything after the word virt is virtctl's.
 		DisableFlagParsing: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if err := refuseConnection(arguments); err != nil {
+				return err
+			}
 			program, err := findVirtctl()
 			if err != nil {
 				return err
@@ -54,6 +57,26 @@ func (s *session) virtCommand() *cobra.Command {
 			return run.Run()
 		},
 	}
+}
+
+// refuseConnection refuses the flags that choose a server after the word virt. virtctl would obey them, and would go to KubeVirt
+// by the name of a VirtualServer: at best to nothing, at worst to the machine of somebody else. The other flags only change who
+// asks, and some of them mean something else to some commands of virtctl.
+func refuseConnection(arguments []string) error {
+	for _, argument := range arguments {
+		if argument == "--" {
+			return nil
+		}
+		flag, _, _ := strings.Cut(argument, "=")
+		if !strings.HasPrefix(flag, "--") && strings.HasPrefix(flag, "-s") {
+			flag = "-s"
+		}
+		switch flag {
+		case "--kubeconfig", "--context", "--cluster", "--server", "-s":
+			return fmt.Errorf("%s must stand before the word virt: kubectl vs %s ... virt ...", flag, flag)
+		}
+	}
+	return nil
 }
 
 // virtConfig is a kubeconfig that is put before the user's own. Flags would not do: virtctl ssh and scp run virtctl once more
