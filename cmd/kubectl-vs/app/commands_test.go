@@ -43,6 +43,7 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 		"a port with letters":          {[]string{"port-forward", "my-vs", "http"}, "is no port"},
 		"an unknown command":           {[]string{"explode"}, "unknown command"},
 		"an unknown dry run":           {[]string{"start", "--dry-run=maybe", "my-vs"}, "--dry-run is none or server"},
+		"an unknown dry run of create": {[]string{"create", "--dry-run=clinet", "my-vs"}, "--dry-run is none, client or server, not"},
 		"memory that is none":          {[]string{"create", "my-vs", "--memory=much"}, "--memory"},
 		"a disk that is none":          {[]string{"create", "my-vs", "--disk=big"}, "--disk"},
 		"cloud-init that is not there": {[]string{"create", "my-vs", "--cloud-init=/nonexistent/file"}, "no such file"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,8 +99,8 @@ func (o *operation) command(use, short, example string) *cobra.Command {
 }
 
 func (o *operation) run(ctx context.Context, name string) error {
-	if o.dryRun != "none" && o.dryRun != "server" {
-		return fmt.Errorf("--dry-run is none or server, not %q", o.dryRun)
+	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
+		return err
 	}
 	before, err := o.get(ctx, name)
 	if err != nil {
@@ -163,6 +164,15 @@ func (o *operation) print(ctx context.Context, name string, before *v1beta1.Virt
 	}
 	_, err = fmt.Fprintln(o.Out, line)
 	return err
+}
+
+// checkDryRun accepts only what a command knows: a word that is misspelt would carry the operation out.
+func checkDryRun(value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	last := len(known) - 1
+	return fmt.Errorf("--dry-run is %s or %s, not %q", strings.Join(known[:last], ", "), known[last], value)
 }
 
 func (o *operation) dryRuns() []string {
