@@ -116,6 +116,11 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 	p := newPlugin(t)
 	p.Create(framework.Minimal("my-vs"))
 	p.WaitSettled("my-vs", v1beta1.StatusRunning)
+	signal := func(signal os.Signal) func(*framework.Environment, *terminal) {
+		return func(e *framework.Environment, term *terminal) {
+			require.NoError(e.T, term.command.Process.Signal(signal))
+		}
+	}
 	for _, test := range []struct {
 		name string
 		end  func(e *framework.Environment, term *terminal)
@@ -123,9 +128,8 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 		says string
 	}{
 		{"the escape key", func(_ *framework.Environment, term *terminal) { term.types("\x1d") }, 0, "Leave with Ctrl-]"},
-		{"a signal", func(e *framework.Environment, term *terminal) {
-			require.NoError(e.T, term.command.Process.Signal(syscall.SIGTERM))
-		}, 0, ""},
+		{"SIGTERM", signal(syscall.SIGTERM), 0, ""},
+		{"SIGQUIT", signal(syscall.SIGQUIT), 0, ""},
 		{"somebody who takes over", func(e *framework.Environment, _ *terminal) {
 			e.OpenConsole(e.Config, framework.Path(e.Namespace)+"/my-vs/console?takeOver=true")
 		}, 1, "took the console over"},
@@ -153,4 +157,19 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 			assert.Equal(t, before, term.settings())
 		})
 	}
+}
+
+// A program that writes to a pipe without a reader is killed, if it does not take care.
+func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	p.Create(framework.Minimal("my-vs"))
+	p.WaitSettled("my-vs", v1beta1.StatusRunning)
+	term := openTerminal(p.Environment, p.environ, "/bin/sh", "-c", `"$0" console my-vs | true`, p.Plane.Binary("kubectl-vs"))
+	before := term.settings()
+	term.shows("Connected to my-vs")
+	term.types("\r") // The guest answers, and the answer cannot be written.
+	term.shows("broken pipe")
+	term.waitEnd()
+	assert.Equal(t, before, term.settings())
 }

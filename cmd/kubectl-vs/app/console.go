@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,14 +68,20 @@ func (s *session) rawTerminal() (func(), error) {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return func() {}, nil
 	}
+	// A program dies at once of writing to a pipe that nobody reads, and would leave the terminal raw. Whoever listens for the
+	// signal gets an error from the write instead, which ends the session. Nobody has to read from the channel.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	state, err := term.MakeRaw(int(file.Fd()))
 	if err != nil {
+		signal.Stop(pipes)
 		return nil, fmt.Errorf("set up the terminal: %w", err)
 	}
 	return func() {
 		if err := term.Restore(int(file.Fd()), state); err != nil {
 			fmt.Fprintln(s.ErrOut, "restore the terminal with the command reset:", err)
 		}
+		signal.Stop(pipes)
 	}, nil
 }
 
