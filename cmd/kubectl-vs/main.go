@@ -30,7 +30,10 @@ func run() int {
 	case err == nil:
 		return 0
 	case errors.As(err, &ended):
-		// ssh, scp and virtctl have said what was wrong; their exit code is ours.
+		// ssh, scp and virtctl have said what was wrong; their exit code is ours. After a signal it is as in a shell.
+		if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return 128 + int(status.Signal())
+		}
 		return ended.ExitCode()
 	default:
 		fmt.Fprintln(os.Stderr, "error:", err)
