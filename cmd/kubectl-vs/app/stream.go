@@ -24,6 +24,13 @@ const plainProtocol = "plain.kubevirt.io"
 // closeTimeout is how long a last close message may take.
 const closeTimeout = 2 * time.Second
 
+// handshakeTimeout is how long it may take to open a stream, unless --request-timeout says otherwise. The longest wait that we
+// ask of the server is shorter, and so is the patience of kube-apiserver.
+const handshakeTimeout = 70 * time.Second
+
+// patience is how long an open stream may be silent. The server pings every 25 seconds (docs/streams.md).
+const patience = 2 * time.Minute
+
 // open opens a stream subresource of a VirtualServer.
 func (s *session) open(ctx context.Context, name string, query url.Values, subresource ...string) (*websocket.Conn, error) {
 	config, err := s.config()
@@ -68,7 +75,10 @@ func dial(ctx context.Context, config *rest.Config, location *url.URL) (*websock
 	}
 	dialer := websocket.Dialer{
 		TLSClientConfig: tlsConfig, Subprotocols: []string{plainProtocol}, Proxy: http.ProxyFromEnvironment,
-		HandshakeTimeout: 5*time.Minute + 10*time.Second, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
+		HandshakeTimeout: handshakeTimeout, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
+	}
+	if config.Timeout > 0 {
+		dialer.HandshakeTimeout = config.Timeout
 	}
 	if config.Proxy != nil {
 		dialer.Proxy = config.Proxy
@@ -114,7 +124,7 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	received, sent := make(chan error, 1), make(chan error, 1)
-	go func() { received <- receive(connection, out) }()
+	go func() { received <- receive(connection, out, patience) }()
 	go func() { sent <- send(connection, in) }()
 	var err error
 	select {
@@ -150,18 +160,44 @@ func betterReason(received <-chan error, err error) error {
 	return err
 }
 
-func receive(connection *websocket.Conn, out io.Writer) error {
+// receive writes what comes until the stream ends, or until nothing came for too long, not even a ping: nobody tells the end of a
+// connection on which nothing arrives any more.
+func receive(connection *websocket.Conn, out io.Writer, patience time.Duration) error {
+	source := &patientReader{connection: connection, patience: patience}
+	answer := connection.PingHandler()
+	connection.SetPingHandler(func(text string) error { return errors.Join(source.refresh(), answer(text)) })
 	buffer := make([]byte, 64<<10)
 	for {
+		if err := source.refresh(); err != nil {
+			return closeReason(err)
+		}
 		_, reader, err := connection.NextReader()
 		if err != nil {
 			return closeReason(err)
 		}
-		if _, err := io.CopyBuffer(out, reader, buffer); err != nil {
+		source.message = reader
+		if _, err := io.CopyBuffer(out, source, buffer); err != nil {
 			return err
 		}
 	}
 }
+
+// patientReader reads a message and extends the deadline before each read. The time that a slow output takes does not count.
+type patientReader struct {
+	connection *websocket.Conn
+	message    io.Reader
+	patience   time.Duration
+}
+
+// Read implements io.Reader.
+func (r *patientReader) Read(buffer []byte) (int, error) {
+	if err := r.refresh(); err != nil {
+		return 0, err
+	}
+	return r.message.Read(buffer)
+}
+
+func (r *patientReader) refresh() error { return r.connection.SetReadDeadline(time.Now().Add(r.patience)) }
 
 func send(connection *websocket.Conn, in io.Reader) error {
 	buffer := make([]byte, 64<<10)
