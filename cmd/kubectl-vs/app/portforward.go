@@ -66,7 +66,7 @@ func (s *session) forwardStdio(ctx context.Context, name string, port uint16) er
 	if err != nil {
 		return err
 	}
-	return copyStream(ctx, connection, s.In, s.Out)
+	return orEOF(copyStream(ctx, connection, s.In, s.Out))
 }
 
 // forwardAll listens on every port before it says so, and serves until the context ends.
@@ -116,7 +116,7 @@ func (s *session) serve(ctx context.Context, group *sync.WaitGroup, listener net
 			defer local.Close()
 			connection, err := s.open(ctx, name, url.Values{}, "portforward", fmt.Sprint(port))
 			if err == nil {
-				err = copyStream(ctx, connection, local, local)
+				err = orEOF(copyStream(ctx, connection, local, local))
 			}
 			if err != nil {
 				fmt.Fprintf(s.ErrOut, "port %d: %v\n", port, err)

@@ -152,9 +152,7 @@ func betterReason(received <-chan error, err error) error {
 	defer timer.Stop()
 	select {
 	case reason := <-received:
-		if reason != nil {
-			return reason
-		}
+		return reason
 	case <-timer.C:
 	}
 	return err
@@ -194,10 +192,16 @@ func (r *patientReader) Read(buffer []byte) (int, error) {
 	if err := r.refresh(); err != nil {
 		return 0, err
 	}
-	return r.message.Read(buffer)
+	n, err := r.message.Read(buffer)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = closeReason(err)
+	}
+	return n, err
 }
 
-func (r *patientReader) refresh() error { return r.connection.SetReadDeadline(time.Now().Add(r.patience)) }
+func (r *patientReader) refresh() error {
+	return r.connection.SetReadDeadline(time.Now().Add(r.patience))
+}
 
 func send(connection *websocket.Conn, in io.Reader) error {
 	buffer := make([]byte, 64<<10)
@@ -217,6 +221,15 @@ func send(connection *websocket.Conn, in io.Reader) error {
 	}
 }
 
+// ended is the reason that the server gave for closing a stream.
+type ended struct {
+	code   int
+	reason string
+}
+
+// Error implements error.
+func (e *ended) Error() string { return e.reason }
+
 // closeReason shows the reason that the server gave for closing. A connection that ends without one was cut.
 func closeReason(err error) error {
 	var closed *websocket.CloseError
@@ -224,10 +237,19 @@ func closeReason(err error) error {
 	case !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure:
 		return fmt.Errorf("the connection to the server was lost, because it stopped or cannot be reached any more; connect again (%w)", err)
 	case closed.Text != "":
-		return errors.New(closed.Text)
+		return &ended{code: closed.Code, reason: closed.Text}
 	case closed.Code == websocket.CloseNormalClosure:
 		return nil
 	default:
 		return err
 	}
+}
+
+// orEOF forgives the close frame of a program in the guest that closed its connection, which is how most of them end.
+func orEOF(err error) error {
+	var closed *ended
+	if errors.As(err, &closed) && closed.code == websocket.CloseNormalClosure {
+		return nil
+	}
+	return err
 }

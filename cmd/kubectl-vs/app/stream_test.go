@@ -71,6 +71,7 @@ func TestTheEndOfAStreamInWords(t *testing.T) {
 		"taken over":           {closeWith(4001, "ann took the console over"), "ann took the console over"},
 		"a code without words": {closeWith(websocket.CloseInternalServerErr, ""), "1011"},
 		"the server is killed": {func(connection *websocket.Conn) { _ = connection.NetConn().Close() }, "the connection to the server was lost"},
+		"a clean close, why":   {closeWith(websocket.CloseNormalClosure, "KubeVirt closed the stream"), "KubeVirt closed the stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := copyStream(t.Context(), far(t, test.serve), forever(t), io.Discard)
