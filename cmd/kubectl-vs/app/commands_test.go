@@ -189,12 +189,6 @@ func TestWhenAnEventWasSeenLast(t *testing.T) {
 	}
 }
 
-func TestQueriesOfStreams(t *testing.T) {
-	assert.Empty(t, streamQuery(0, false).Encode())
-	assert.Equal(t, "wait=90", streamQuery(90e9, false).Encode())
-	assert.Equal(t, "takeOver=true&wait=300", streamQuery(3600e9, true).Encode(), "the server waits for five minutes at most")
-}
-
 // kubectl reads completions from commands that cobra adds.
 func TestCompletionOffersCommandsAndNoFiles(t *testing.T) {
 	text, err := run(t, cobra.ShellCompRequestCmd, "st")

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -29,25 +27,13 @@ func (s *session) consoleCommand() *cobra.Command {
 	command.Flags().BoolVar(&takeOver, "take-over", false, "end the session of whoever is connected now")
 	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for a machine that is starting")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
-		return s.console(command.Context(), arguments[0], streamQuery(timeout, takeOver))
+		return s.console(command.Context(), arguments[0], timeout, takeOver)
 	}
 	return command
 }
 
-// streamQuery is what console and vnc ask of the server.
-func streamQuery(wait time.Duration, takeOver bool) url.Values {
-	query := url.Values{}
-	if wait > 0 {
-		query.Set("wait", strconv.FormatInt(int64(min(wait, 5*time.Minute)/time.Second), 10))
-	}
-	if takeOver {
-		query.Set("takeOver", "true")
-	}
-	return query
-}
-
-func (s *session) console(ctx context.Context, name string, query url.Values) error {
-	connection, err := s.open(ctx, name, query, "console")
+func (s *session) console(ctx context.Context, name string, timeout time.Duration, takeOver bool) error {
+	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "console")
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,15 @@ func (r *headerRecorder) RoundTrip(request *http.Request) (*http.Response, error
 	return nil, errRecorded
 }
 
+// refusal is why the server did not open a stream.
+type refusal struct {
+	code    int
+	message string
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.message }
+
 // statusError turns a refusal into the message that the server gave.
 func statusError(response *http.Response) error {
 	defer response.Body.Close()
@@ -111,11 +120,12 @@ func statusError(response *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", response.Status, err)
 	}
+	refused := &refusal{code: response.StatusCode, message: response.Status + " " + strings.TrimSpace(string(body))}
 	status := metav1.Status{}
 	if json.Unmarshal(body, &status) == nil && status.Message != "" {
-		return fmt.Errorf("%s (%s)", status.Message, response.Status)
+		refused.message = fmt.Sprintf("%s (%s)", status.Message, response.Status)
 	}
-	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
+	return refused
 }
 
 // copyStream moves bytes both ways until one side ends, and returns why: nil for a normal end. The caller's reader may

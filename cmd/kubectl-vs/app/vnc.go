@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"time"
@@ -48,7 +47,7 @@ func (s *session) vncCommand() *cobra.Command {
 		if screenshot != "" {
 			return s.screenshot(command.Context(), arguments[0], screenshot)
 		}
-		return s.vnc(command.Context(), arguments[0], port, proxyOnly, streamQuery(timeout, takeOver))
+		return s.vnc(command.Context(), arguments[0], port, proxyOnly, timeout, takeOver)
 	}
 	return command
 }
@@ -70,10 +69,10 @@ func (s *session) screenshot(ctx context.Context, name, file string) error {
 }
 
 // vnc serves one viewer: the screen is exclusive anyway.
-func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly bool, query url.Values) error {
+func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly bool, timeout time.Duration, takeOver bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	connection, err := s.open(ctx, name, query, "vnc")
+	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "vnc")
 	if err != nil {
 		return err
 	}
