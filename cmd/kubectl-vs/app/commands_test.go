@@ -47,6 +47,10 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 		"memory that is none":          {[]string{"create", "my-vs", "--memory=much"}, "--memory"},
 		"a disk that is none":          {[]string{"create", "my-vs", "--disk=big"}, "--disk"},
 		"cloud-init that is not there": {[]string{"create", "my-vs", "--cloud-init=/nonexistent/file"}, "no such file"},
+		"an unknown format of stop":    {[]string{"stop", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"an unknown format of status":  {[]string{"status", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"an unknown format of create":  {[]string{"create", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"a template without a format":  {[]string{"stop", "my-vs", "--template={{"}, "template"},
 		"an unknown format":            {[]string{"create", "my-vs", "--dry-run=client", "-o", "picture"}, "unable to match a printer"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +79,15 @@ func TestCreatePrintsWithoutAServer(t *testing.T) {
 	assert.Equal(t, []int32{53}, vs.Spec.Network.UDP)
 	assert.Equal(t, v1beta1.RunStrategyManual, vs.Spec.RunStrategy)
 	assert.Equal(t, "#cloud-config\n", vs.Spec.CloudInit)
+}
+
+func TestCreateSaysThatItWasADryRun(t *testing.T) {
+	text, err := run(t, "create", "my-vs", "--dry-run=client")
+	require.NoError(t, err)
+	assert.Equal(t, "virtualserver.tensorstack.dev/my-vs created (dry run)\n", text)
+	text, err = run(t, "create", "my-vs", "--dry-run=client", "--template={{.metadata.name}}")
+	require.NoError(t, err)
+	assert.Equal(t, "my-vs", text)
 }
 
 func TestTheSchemeOfAnImageChoosesItsSource(t *testing.T) {

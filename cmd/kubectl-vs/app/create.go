@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
@@ -74,6 +75,10 @@ func (c *creation) run(ctx context.Context, name string) error {
 	if err := checkDryRun(c.dryRun, "none", "client", "server"); err != nil {
 		return err
 	}
+	printer, err := c.printerOfCreated()
+	if err != nil {
+		return err
+	}
 	vs, err := c.virtualServer(name)
 	if err != nil {
 		return err
@@ -99,14 +104,16 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-	if err := c.printer.Complete("%s"); err != nil {
-		return err
-	}
-	printer, err := c.printer.ToPrinter()
-	if err != nil {
-		return err
-	}
 	return printer.PrintObj(vs, c.Out)
+}
+
+// printerOfCreated prints the object or, if no format was asked for, what happened to it.
+func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
+	happened := map[string]string{"none": "%s", "client": "%s (dry run)", "server": "%s (server dry run)"}[c.dryRun]
+	if err := c.printer.Complete(happened); err != nil {
+		return nil, err
+	}
+	return c.printer.ToPrinter()
 }
 
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {

@@ -27,16 +27,16 @@ func (s *session) statusCommand() *cobra.Command {
 	})
 	printFlags.AddFlags(command)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
+		printer, err := printerOf(printFlags)
+		if err != nil {
+			return err
+		}
 		vs, err := s.get(command.Context(), arguments[0])
 		if err != nil {
 			return err
 		}
-		if format := printFlags.OutputFormat; format != nil && *format != "" {
+		if printer != nil {
 			vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-			printer, err := printFlags.ToPrinter()
-			if err != nil {
-				return err
-			}
 			return printer.PrintObj(vs, s.Out)
 		}
 		return writeStatus(s.Out, vs, time.Now())
