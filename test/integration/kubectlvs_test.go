@@ -122,6 +122,19 @@ func TestKubectlVSGivesUpWaiting(t *testing.T) {
 	assert.Contains(t, failed.Stderr, "try: kubectl vs why my-vs")
 }
 
+// A machine that nobody starts is waited for until it can be started, and is printed as it is then.
+func TestKubectlVSWaitsForAMachineThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	for _, strategy := range []v1beta1.RunStrategy{v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted} {
+		name := strings.ToLower(string(strategy))
+		created := &v1beta1.VirtualServer{}
+		result := p.vs("create", name, image, "--run-strategy="+string(strategy), "--wait", "--timeout=80s", "-o", "json")
+		require.NoError(t, json.Unmarshal([]byte(result.Stdout), created))
+		assert.Equal(t, v1beta1.StatusStopped, created.Status.PrintableStatus)
+	}
+}
+
 // Each chain ends at the object that blocks the machine, with a hint.
 func TestKubectlVSWhy(t *testing.T) {
 	t.Parallel()

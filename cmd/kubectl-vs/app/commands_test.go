@@ -81,6 +81,32 @@ func TestCreatePrintsWithoutAServer(t *testing.T) {
 	assert.Equal(t, "#cloud-config\n", vs.Spec.CloudInit)
 }
 
+func TestWhenANewMachineIsThere(t *testing.T) {
+	imported := func(status metav1.ConditionStatus, reason string) func(*v1beta1.VirtualServer) {
+		return condition(v1beta1.ConditionDataImported, status, reason, "")
+	}
+	under := func(strategy v1beta1.RunStrategy) func(*v1beta1.VirtualServer) {
+		return func(vs *v1beta1.VirtualServer) { vs.Spec.RunStrategy = strategy }
+	}
+	stopped, done := is(v1beta1.StatusStopped, ""), imported(metav1.ConditionTrue, "Succeeded")
+	for name, test := range map[string]struct {
+		server *v1beta1.VirtualServer
+		want   bool
+	}{
+		"it runs":                            {machine(), true},
+		"it is starting":                     {machine(is(v1beta1.StatusStarting, ""), done), false},
+		"not started yet":                    {machine(stopped, done), false},
+		"Manual, imported":                   {machine(stopped, done, under(v1beta1.RunStrategyManual)), true},
+		"Halted, imported":                   {machine(stopped, done, under(v1beta1.RunStrategyHalted)), true},
+		"Halted, the import goes on":         {machine(stopped, imported(metav1.ConditionFalse, "ImportInProgress"), under(v1beta1.RunStrategyHalted)), false},
+		"Halted, not seen yet":               {machine(is("", ""), under(v1beta1.RunStrategyHalted)), false},
+		"Halted, the import waits for a use": {machine(stopped, imported(metav1.ConditionFalse, "WaitForFirstConsumer"), under(v1beta1.RunStrategyHalted)), true},
+		"Manual, started by somebody":        {machine(under(v1beta1.RunStrategyManual)), true},
+	} {
+		assert.Equal(t, test.want, isThere(test.server), name)
+	}
+}
+
 func TestCreateSaysThatItWasADryRun(t *testing.T) {
 	text, err := run(t, "create", "my-vs", "--dry-run=client")
 	require.NoError(t, err)

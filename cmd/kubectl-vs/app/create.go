@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -64,7 +66,7 @@ func (s *session) createCommand() *cobra.Command {
 	flags.Int32Var(&c.gpuCount, "gpu-count", 1, "number of GPUs")
 	flags.Int32SliceVar(&c.tcp, "tcp", []int32{22}, "TCP ports that a Service exposes")
 	flags.Int32SliceVar(&c.udp, "udp", nil, "UDP ports that a Service exposes")
-	flags.BoolVar(&c.wait, "wait", false, "wait until the machine runs, and show progress")
+	flags.BoolVar(&c.wait, "wait", false, "wait until the machine runs or, under Manual and Halted, can be started, and show progress")
 	flags.DurationVar(&c.timeout, "timeout", 15*time.Minute, "how long to wait at most")
 	flags.StringVar(&c.dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
 	c.printer.AddFlags(command)
@@ -97,14 +99,35 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	if c.wait && c.dryRun == "none" {
-		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, func(now *v1beta1.VirtualServer) bool {
-			return now.Status.PrintableStatus == v1beta1.StatusRunning
-		}); err != nil {
+		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, isThere); err != nil {
+			return err
+		}
+		if vs, err = c.get(ctx, vs.Name); err != nil {
 			return err
 		}
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
 	return printer.PrintObj(vs, c.Out)
+}
+
+// isThere says whether a new machine is where its run strategy leads: it runs, or it can be started.
+func isThere(vs *v1beta1.VirtualServer) bool {
+	status := &vs.Status
+	if status.PrintableStatus == v1beta1.StatusRunning {
+		return true
+	}
+	switch vs.Spec.RunStrategy {
+	case v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted:
+	default:
+		return false
+	}
+	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
+	if status.PrintableStatus != v1beta1.StatusStopped || imported == nil {
+		return false
+	}
+	// A disk on a volume of one node is imported when the first start chooses the node.
+	onStart := []string{string(cdiv1.WaitForFirstConsumer), string(cdiv1.PendingPopulation)}
+	return imported.Status == metav1.ConditionTrue || slices.Contains(onStart, imported.Reason)
 }
 
 // printerOfCreated prints the object or, if no format was asked for, what happened to it.
