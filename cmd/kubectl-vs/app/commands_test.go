@@ -116,6 +116,16 @@ func TestCreateSaysThatItWasADryRun(t *testing.T) {
 	assert.Equal(t, "my-vs", text)
 }
 
+func TestCreatePrintsTheNamespaceThatWasNamed(t *testing.T) {
+	for namespace, flags := range map[string][]string{"team": {"-n", "team"}, "": nil} {
+		text, err := run(t, append(flags, "create", "my-vs", "--dry-run=client", "-o", "yaml")...)
+		require.NoError(t, err)
+		vs := &v1beta1.VirtualServer{}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(text), vs))
+		assert.Equal(t, namespace, vs.Namespace)
+	}
+}
+
 func TestTheSchemeOfAnImageChoosesItsSource(t *testing.T) {
 	for image, registry := range map[string]bool{
 		"https://example.com/disk.img": false, "http://example.com/disk.img": false,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,6 +84,8 @@ func (c *creation) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	// As kubectl does: a namespace from the kubeconfig is not written into a file that is meant for others.
+	vs.Namespace = text(c.flags.Namespace)
 	if c.dryRun != "client" {
 		client, err := c.client()
 		if err != nil {
@@ -125,9 +126,12 @@ func isThere(vs *v1beta1.VirtualServer) bool {
 	if status.PrintableStatus != v1beta1.StatusStopped || imported == nil {
 		return false
 	}
-	// A disk on a volume of one node is imported when the first start chooses the node.
-	onStart := []string{string(cdiv1.WaitForFirstConsumer), string(cdiv1.PendingPopulation)}
-	return imported.Status == metav1.ConditionTrue || slices.Contains(onStart, imported.Reason)
+	return imported.Status == metav1.ConditionTrue || importsOnStart(imported)
+}
+
+// importsOnStart says whether a disk is imported only when the first start chooses a node, since its volume is on one.
+func importsOnStart(imported *metav1.Condition) bool {
+	return imported.Reason == string(cdiv1.WaitForFirstConsumer) || imported.Reason == string(cdiv1.PendingPopulation)
 }
 
 // printerOfCreated prints the object or, if no format was asked for, what happened to it.
