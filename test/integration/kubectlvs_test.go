@@ -120,6 +120,13 @@ func TestKubectlVSGivesUpWaiting(t *testing.T) {
 	require.Error(t, failed.Err)
 	assert.Contains(t, failed.Stderr, "creating my-vs: not done after 10s, last seen: Provisioning")
 	assert.Contains(t, failed.Stderr, "try: kubectl vs why my-vs")
+
+	waiting := p.Start(p.environ, p.Plane.Binary("kubectl-vs"), "create", "your-vs", image, "--wait")
+	waiting.WaitOutput("Provisioning")
+	waiting.Interrupt()
+	interrupted := waiting.Wait(endOfProcess)
+	require.Error(t, interrupted.Err)
+	assert.Contains(t, interrupted.Stderr, "creating your-vs: not waited for any longer (interrupt signal received), but it goes on")
 }
 
 // A machine that nobody starts is waited for until it can be started, and is printed as it is then.

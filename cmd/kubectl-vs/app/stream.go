@@ -111,7 +111,7 @@ type refusal struct {
 }
 
 // Error implements error.
-func (r *refusal) Error() string { return r.message }
+func (r *refusal) Error() string { return plain(r.message) }
 
 // statusError turns a refusal into the message that the server gave.
 func statusError(response *http.Response) error {
@@ -238,7 +238,7 @@ type ended struct {
 }
 
 // Error implements error.
-func (e *ended) Error() string { return e.reason }
+func (e *ended) Error() string { return plain(e.reason) }
 
 // closeReason shows the reason that the server gave for closing. A connection that ends without one was cut.
 func closeReason(err error) error {

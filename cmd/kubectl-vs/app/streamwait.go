@@ -46,7 +46,7 @@ func (s *session) openWhenUp(ctx context.Context, name string, timeout time.Dura
 			return connection, err
 		}
 		// What follows is advice for those who ask the server by themselves.
-		why, _, _ := strings.Cut(refused.message, ";")
+		why, _, _ := strings.Cut(refused.Error(), ";")
 		left := time.Until(deadline)
 		if left <= 0 {
 			return nil, fmt.Errorf("not connected after %v: %s", timeout, why)

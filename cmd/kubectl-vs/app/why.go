@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -48,9 +49,7 @@ func (s *session) whyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for depth, link := range explain(found) {
-				fmt.Fprintf(s.Out, "%s%s: %s\n", strings.Repeat("  ", depth), link.object, link.says)
-			}
+			writeChain(s.Out, explain(found))
 			if hint := hint(found); hint != "" {
 				fmt.Fprintln(s.Out, "\nHint:", hint)
 			}
@@ -60,6 +59,12 @@ func (s *session) whyCommand() *cobra.Command {
 			return nil
 		},
 	})
+}
+
+func writeChain(out io.Writer, chain []link) {
+	for depth, link := range chain {
+		fmt.Fprintf(out, "%s%s: %s\n", strings.Repeat("  ", depth), plain(link.object), plain(link.says))
+	}
 }
 
 // gather reads the objects behind a machine, as far as the user may see them.
