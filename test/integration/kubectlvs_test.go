@@ -185,6 +185,7 @@ func TestKubectlVSCompletesNames(t *testing.T) {
 	}
 	assert.Contains(t, strings.Join(complete("console", "al"), "\n"), "alpha")
 	assert.NotContains(t, strings.Join(complete("console", "al"), "\n"), "beta")
+	assert.Contains(t, strings.Join(complete("ssh", "root@al"), "\n"), "root@alpha\t")
 	both := strings.Join(complete("--namespace", p.Namespace, "stop", ""), "\n")
 	assert.Contains(t, both, "alpha")
 	assert.Contains(t, both, "beta")

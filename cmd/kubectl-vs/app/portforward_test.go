@@ -2,9 +2,12 @@ package app
 
 import (
 	"bytes"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,4 +60,25 @@ func TestAPortThatIsClosedCleanlyIsNoError(t *testing.T) {
 			assert.Equal(t, "last words", out.String())
 		})
 	}
+}
+
+// tiredListener cannot accept at first, and is closed after that.
+type tiredListener struct {
+	net.Listener
+	errors []error
+}
+
+func (l *tiredListener) Accept() (net.Conn, error) {
+	err := l.errors[0]
+	l.errors = l.errors[1:]
+	return nil, err
+}
+
+func TestAPortThatCannotAcceptTriesAgain(t *testing.T) {
+	errOut := &strings.Builder{}
+	s := &session{IOStreams: genericiooptions.IOStreams{ErrOut: errOut}}
+	listener := &tiredListener{errors: []error{errors.New("too many open files"), net.ErrClosed}}
+	s.serve(t.Context(), &sync.WaitGroup{}, listener, "my-vs", 80)
+	assert.Equal(t, "port 80: too many open files; trying again\n", errOut.String())
+	assert.Empty(t, listener.errors)
 }

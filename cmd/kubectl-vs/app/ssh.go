@@ -16,7 +16,7 @@ func (s *session) sshCommand() *cobra.Command {
 		Short:             "Log in to a machine with the local ssh",
 		Example:           "  kubectl vs ssh ubuntu@my-vs\n  kubectl vs ssh ubuntu@my-vs -- -i ~/.ssh/id_ed25519 uptime",
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: s.completeName,
+		ValidArgsFunction: s.completeLogin,
 	}
 	command.Flags().Uint16Var(&port, "port", 22, "the port that ssh listens on in the machine")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
@@ -45,6 +45,19 @@ func (s *session) sshCommand() *cobra.Command {
 		return s.runChild(command.Context(), "", ssh, sshArguments(user, namespace, name, proxy, arguments[1:])...)
 	}
 	return command
+}
+
+// completeLogin completes the name behind a user.
+func (s *session) completeLogin(command *cobra.Command, arguments []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	user, name, named := strings.Cut(prefix, "@")
+	if !named {
+		return s.completeName(command, arguments, prefix)
+	}
+	names, directive := s.completeName(command, arguments, name)
+	for i := range names {
+		names[i] = user + "@" + names[i]
+	}
+	return names, directive
 }
 
 // sshArguments are ssh's own. The host alias keeps the keys of different machines apart in known_hosts.
