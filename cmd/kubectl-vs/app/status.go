@@ -79,7 +79,8 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	fmt.Fprintln(table)
 	line(table, "CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE")
 	for _, condition := range status.Conditions {
-		line(table, condition.Type, string(condition.Status), ago(now, condition.LastTransitionTime.Time), condition.Reason, condition.Message)
+		since := ago(now, condition.LastTransitionTime.Time)
+		line(table, condition.Type, string(condition.Status), since, condition.Reason, condition.Message)
 	}
 	writeDisks(table, status.Disks)
 	writeOperations(table, status.Operations, now)

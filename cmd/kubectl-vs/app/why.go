@@ -143,7 +143,8 @@ func explain(e *evidence) []link {
 		{v1beta1.ConditionReconciled, metav1.ConditionFalse}, {v1beta1.ConditionDataImported, metav1.ConditionFalse},
 		{v1beta1.ConditionFailure, metav1.ConditionTrue},
 	} {
-		if condition := meta.FindStatusCondition(status.Conditions, wanted.kind); condition != nil && condition.Status == wanted.bad && !e.isNoCause(condition) {
+		condition := meta.FindStatusCondition(status.Conditions, wanted.kind)
+		if condition != nil && condition.Status == wanted.bad && !e.isNoCause(condition) {
 			add("Condition "+wanted.kind, fmt.Sprintf("%s, %s", condition.Reason, condition.Message))
 		}
 	}
@@ -155,7 +156,8 @@ func explain(e *evidence) []link {
 
 // isNoCause says that a machine is not stopped because its disk is not imported yet: that comes with the first start.
 func (e *evidence) isNoCause(condition *metav1.Condition) bool {
-	return e.server.Status.PrintableStatus == v1beta1.StatusStopped && condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
+	return e.server.Status.PrintableStatus == v1beta1.StatusStopped &&
+		condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
 }
 
 func (e *evidence) explainDisk(add func(object, says string)) {
