@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -37,7 +39,9 @@ type memoryStore struct {
 	mu       sync.Mutex
 	objects  map[string]*tensorstack.VirtualServer
 	watchers map[*watch.FakeWatcher]string
-	watched  chan struct{}
+	// manyWatch is set if others watch the same objects.
+	manyWatch bool
+	watched   chan struct{}
 }
 
 func newMemoryStore() *memoryStore {
@@ -89,11 +93,27 @@ func (s *memoryStore) put(server *tensorstack.VirtualServer) {
 			continue
 		}
 		if known {
-			watcher.Modify(server.DeepCopy())
+			watcher.Modify(s.asWatched(server.DeepCopy()))
 		} else {
 			watcher.Add(server.DeepCopy())
 		}
 	}
+}
+
+// asWatched wraps an object that many watch, as the watch cache does.
+func (s *memoryStore) asWatched(server *tensorstack.VirtualServer) runtime.Object {
+	if s.manyWatch {
+		return sharedObject{VirtualServer: server}
+	}
+	return server
+}
+
+type sharedObject struct{ *tensorstack.VirtualServer }
+
+func (o sharedObject) GetObject() runtime.Object { return o.VirtualServer.DeepCopy() }
+
+func (o sharedObject) CacheEncode(runtime.Identifier, func(runtime.Object, io.Writer) error, io.Writer) error {
+	return errors.New("nobody encodes here")
 }
 
 // breakWatches ends all watches as a restart of etcd does.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -174,7 +175,7 @@ func (m machines) watchOnce(ctx context.Context, latest *tensorstack.VirtualServ
 			if !ok || event.Type == watch.Error {
 				return latest, false
 			}
-			server, isServer := event.Object.(*tensorstack.VirtualServer)
+			server, isServer := unwrapped(event.Object).(*tensorstack.VirtualServer)
 			if !isServer {
 				continue
 			}
@@ -187,6 +188,14 @@ func (m machines) watchOnce(ctx context.Context, latest *tensorstack.VirtualServ
 			}
 		}
 	}
+}
+
+// unwrapped is the object itself: the watch cache wraps one that three or more watch, to encode it once for all of them.
+func unwrapped(object runtime.Object) runtime.Object {
+	if shared, ok := object.(runtime.CacheableObject); ok {
+		return shared.GetObject()
+	}
+	return object
 }
 
 func send(ctx context.Context, changes chan<- *tensorstack.VirtualServer, server *tensorstack.VirtualServer) bool {

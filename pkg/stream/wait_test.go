@@ -57,6 +57,21 @@ func TestWaitUntilTheMachineIsUp(t *testing.T) {
 	assert.Equal(t, "up", string(got))
 }
 
+func TestWaitSeesAMachineThatManyWatch(t *testing.T) {
+	b := waitingBench(t, time.Minute, upgraded(echo))
+	b.store.manyWatch = true
+	b.later(func() {
+		server := runningServer()
+		server.ResourceVersion = "2"
+		b.store.put(server)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	server, err := b.gateway.machines.awaitReady(ctx, "ns", "vs", time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, "2", server.ResourceVersion)
+}
+
 func TestWaitEndsInAnError(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -37,6 +37,30 @@ func TestKubectlVSConnects(t *testing.T) {
 	}
 }
 
+// A console can be opened before its machine is there, and says when it is. Until then Ctrl-C ends it.
+func TestKubectlVSConsoleWaitsForTheMachine(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	p.Faults(map[string]string{"import": "stall", "importProgress": "42"})
+	p.Create(framework.Minimal("my-vs"))
+	impatient := p.Start(p.environ, p.Plane.Binary("kubectl-vs"), "console", "my-vs")
+	impatient.WaitOutput("Waiting for the machine")
+	impatient.Interrupt()
+	result := impatient.Wait(endOfProcess)
+	require.Error(t, result.Err)
+	assert.Contains(t, result.Stderr, "error: interrupt signal received")
+	assert.NotContains(t, result.Stderr, "Connected")
+
+	console := p.Start(p.environ, "kubectl", "vs", "console", "my-vs")
+	console.WaitOutput("Waiting for the machine")
+	p.Faults(nil)
+	console.WaitOutput("Connected to my-vs. Leave with Ctrl-].")
+	console.Type("\r")
+	console.WaitOutput("login: ")
+	console.Type("\x1d")
+	assert.NoError(t, console.Wait(endOfProcess).Err)
+}
+
 func pluginConsole(t *testing.T, p *plugin, machine string) {
 	console := p.Start(p.environ, "kubectl", "vs", "console", "my-vs")
 	console.WaitOutput("Connected to my-vs. Leave with Ctrl-].")

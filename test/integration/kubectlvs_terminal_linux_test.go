@@ -116,6 +116,11 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 	p := newPlugin(t)
 	p.Create(framework.Minimal("my-vs"))
 	p.WaitSettled("my-vs", v1beta1.StatusRunning)
+	signal := func(signal os.Signal) func(*framework.Environment, *terminal) {
+		return func(e *framework.Environment, term *terminal) {
+			require.NoError(e.T, term.command.Process.Signal(signal))
+		}
+	}
 	for _, test := range []struct {
 		name string
 		end  func(e *framework.Environment, term *terminal)
@@ -123,9 +128,8 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 		says string
 	}{
 		{"the escape key", func(_ *framework.Environment, term *terminal) { term.types("\x1d") }, 0, "Leave with Ctrl-]"},
-		{"a signal", func(e *framework.Environment, term *terminal) {
-			require.NoError(e.T, term.command.Process.Signal(syscall.SIGTERM))
-		}, 0, ""},
+		{"SIGTERM", signal(syscall.SIGTERM), 0, ""},
+		{"SIGQUIT", signal(syscall.SIGQUIT), 0, ""},
 		{"somebody who takes over", func(e *framework.Environment, _ *terminal) {
 			e.OpenConsole(e.Config, framework.Path(e.Namespace)+"/my-vs/console?takeOver=true")
 		}, 1, "took the console over"},
@@ -151,6 +155,62 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 			assert.Equal(t, test.code, term.waitEnd())
 			term.shows(test.says)
 			assert.Equal(t, before, term.settings())
+		})
+	}
+}
+
+// A program that writes to a pipe without a reader is killed, if it does not take care.
+func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	p.Create(framework.Minimal("my-vs"))
+	p.WaitSettled("my-vs", v1beta1.StatusRunning)
+	term := openTerminal(p.Environment, p.environ, "/bin/sh", "-c", `"$0" console my-vs | true`, p.Plane.Binary("kubectl-vs"))
+	before := term.settings()
+	term.shows("Connected to my-vs")
+	term.types("\r") // The guest answers, and the answer cannot be written.
+	term.shows("broken pipe")
+	term.waitEnd()
+	assert.Equal(t, before, term.settings())
+}
+
+// Whatever ends a program that we run, it is asked first, the terminal is as before, and no credentials stay behind.
+func TestKubectlVSEndsItsPrograms(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	for name, test := range map[string]struct {
+		script string
+		end    func(*terminal)
+		code   int
+		says   string
+	}{
+		"it obeys": {`trap 'echo obeyed; exit 3' TERM; stty raw -echo; echo ready; while :; do sleep 0.1; done`,
+			func(term *terminal) { require.NoError(t, term.command.Process.Signal(syscall.SIGTERM)) }, 3, "obeyed"},
+		"it dies of Ctrl-\\ and leaves the terminal raw": {`stty -icanon -echo; echo ready; exec sleep 60`,
+			func(term *terminal) { term.types("\x1c") }, 128 + int(syscall.SIGQUIT), ""},
+		"Ctrl-C is for the program": {`trap 'exit 9' TERM; trap 'sleep 0.5; exit 5' INT; echo ready; while :; do sleep 0.1; done`,
+			func(term *terminal) { term.types("\x03") }, 5, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder, temporary := t.TempDir(), t.TempDir()
+			require.NoError(t, os.WriteFile(folder+"/virtctl", []byte("#!/bin/sh\n"+test.script), 0o700))
+			environ := append(p.environ, "PATH="+folder+":"+os.Getenv("PATH"), "TMPDIR="+temporary)
+			e := *p.Environment
+			e.T = t
+			term := openTerminal(&e, environ, p.Plane.Binary("kubectl-vs"), "--token", "secret", "virt", "port-forward", "my-vs")
+			before := term.settings()
+			term.shows("ready")
+			left, err := os.ReadDir(temporary)
+			require.NoError(t, err)
+			require.Len(t, left, 1, "the kubeconfig is there while the program runs")
+
+			test.end(term)
+			assert.Equal(t, test.code, term.waitEnd())
+			term.shows(test.says)
+			assert.Equal(t, before, term.settings())
+			left, err = os.ReadDir(temporary)
+			require.NoError(t, err)
+			assert.Empty(t, left, "the kubeconfig holds a token")
 		})
 	}
 }

@@ -120,6 +120,26 @@ func TestKubectlVSGivesUpWaiting(t *testing.T) {
 	require.Error(t, failed.Err)
 	assert.Contains(t, failed.Stderr, "creating my-vs: not done after 10s, last seen: Provisioning")
 	assert.Contains(t, failed.Stderr, "try: kubectl vs why my-vs")
+
+	waiting := p.Start(p.environ, p.Plane.Binary("kubectl-vs"), "create", "your-vs", image, "--wait")
+	waiting.WaitOutput("Provisioning")
+	waiting.Interrupt()
+	interrupted := waiting.Wait(endOfProcess)
+	require.Error(t, interrupted.Err)
+	assert.Contains(t, interrupted.Stderr, "creating your-vs: not waited for any longer (interrupt signal received), but it goes on")
+}
+
+// A machine that nobody starts is waited for until it can be started, and is printed as it is then.
+func TestKubectlVSWaitsForAMachineThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	for _, strategy := range []v1beta1.RunStrategy{v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted} {
+		name := strings.ToLower(string(strategy))
+		created := &v1beta1.VirtualServer{}
+		result := p.vs("create", name, image, "--run-strategy="+string(strategy), "--wait", "--timeout=80s", "-o", "json")
+		require.NoError(t, json.Unmarshal([]byte(result.Stdout), created))
+		assert.Equal(t, v1beta1.StatusStopped, created.Status.PrintableStatus)
+	}
 }
 
 // Each chain ends at the object that blocks the machine, with a hint.
@@ -165,6 +185,7 @@ func TestKubectlVSCompletesNames(t *testing.T) {
 	}
 	assert.Contains(t, strings.Join(complete("console", "al"), "\n"), "alpha")
 	assert.NotContains(t, strings.Join(complete("console", "al"), "\n"), "beta")
+	assert.Contains(t, strings.Join(complete("ssh", "root@al"), "\n"), "root@alpha\t")
 	both := strings.Join(complete("--namespace", p.Namespace, "stop", ""), "\n")
 	assert.Contains(t, both, "alpha")
 	assert.Contains(t, both, "beta")

@@ -43,9 +43,14 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 		"a port with letters":          {[]string{"port-forward", "my-vs", "http"}, "is no port"},
 		"an unknown command":           {[]string{"explode"}, "unknown command"},
 		"an unknown dry run":           {[]string{"start", "--dry-run=maybe", "my-vs"}, "--dry-run is none or server"},
+		"an unknown dry run of create": {[]string{"create", "--dry-run=clinet", "my-vs"}, "--dry-run is none, client or server, not"},
 		"memory that is none":          {[]string{"create", "my-vs", "--memory=much"}, "--memory"},
 		"a disk that is none":          {[]string{"create", "my-vs", "--disk=big"}, "--disk"},
 		"cloud-init that is not there": {[]string{"create", "my-vs", "--cloud-init=/nonexistent/file"}, "no such file"},
+		"an unknown format of stop":    {[]string{"stop", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"an unknown format of status":  {[]string{"status", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"an unknown format of create":  {[]string{"create", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"a template without a format":  {[]string{"stop", "my-vs", "--template={{"}, "template"},
 		"an unknown format":            {[]string{"create", "my-vs", "--dry-run=client", "-o", "picture"}, "unable to match a printer"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +79,51 @@ func TestCreatePrintsWithoutAServer(t *testing.T) {
 	assert.Equal(t, []int32{53}, vs.Spec.Network.UDP)
 	assert.Equal(t, v1beta1.RunStrategyManual, vs.Spec.RunStrategy)
 	assert.Equal(t, "#cloud-config\n", vs.Spec.CloudInit)
+}
+
+func TestWhenANewMachineIsThere(t *testing.T) {
+	imported := func(status metav1.ConditionStatus, reason string) func(*v1beta1.VirtualServer) {
+		return condition(v1beta1.ConditionDataImported, status, reason, "")
+	}
+	under := func(strategy v1beta1.RunStrategy) func(*v1beta1.VirtualServer) {
+		return func(vs *v1beta1.VirtualServer) { vs.Spec.RunStrategy = strategy }
+	}
+	stopped, done := is(v1beta1.StatusStopped, ""), imported(metav1.ConditionTrue, "Succeeded")
+	for name, test := range map[string]struct {
+		server *v1beta1.VirtualServer
+		want   bool
+	}{
+		"it runs":                            {machine(), true},
+		"it is starting":                     {machine(is(v1beta1.StatusStarting, ""), done), false},
+		"not started yet":                    {machine(stopped, done), false},
+		"Manual, imported":                   {machine(stopped, done, under(v1beta1.RunStrategyManual)), true},
+		"Halted, imported":                   {machine(stopped, done, under(v1beta1.RunStrategyHalted)), true},
+		"Halted, the import goes on":         {machine(stopped, imported(metav1.ConditionFalse, "ImportInProgress"), under(v1beta1.RunStrategyHalted)), false},
+		"Halted, not seen yet":               {machine(is("", ""), under(v1beta1.RunStrategyHalted)), false},
+		"Halted, the import waits for a use": {machine(stopped, imported(metav1.ConditionFalse, "WaitForFirstConsumer"), under(v1beta1.RunStrategyHalted)), true},
+		"Manual, started by somebody":        {machine(under(v1beta1.RunStrategyManual)), true},
+	} {
+		assert.Equal(t, test.want, isThere(test.server), name)
+	}
+}
+
+func TestCreateSaysThatItWasADryRun(t *testing.T) {
+	text, err := run(t, "create", "my-vs", "--dry-run=client")
+	require.NoError(t, err)
+	assert.Equal(t, "virtualserver.tensorstack.dev/my-vs created (dry run)\n", text)
+	text, err = run(t, "create", "my-vs", "--dry-run=client", "--template={{.metadata.name}}")
+	require.NoError(t, err)
+	assert.Equal(t, "my-vs", text)
+}
+
+func TestCreatePrintsTheNamespaceThatWasNamed(t *testing.T) {
+	for namespace, flags := range map[string][]string{"team": {"-n", "team"}, "": nil} {
+		text, err := run(t, append(flags, "create", "my-vs", "--dry-run=client", "-o", "yaml")...)
+		require.NoError(t, err)
+		vs := &v1beta1.VirtualServer{}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(text), vs))
+		assert.Equal(t, namespace, vs.Namespace)
+	}
 }
 
 func TestTheSchemeOfAnImageChoosesItsSource(t *testing.T) {
@@ -186,12 +236,6 @@ func TestWhenAnEventWasSeenLast(t *testing.T) {
 	} {
 		assert.True(t, test.want.Time.Equal(lastSeen(&test.event)), name)
 	}
-}
-
-func TestQueriesOfStreams(t *testing.T) {
-	assert.Empty(t, streamQuery(0, false).Encode())
-	assert.Equal(t, "wait=90", streamQuery(90e9, false).Encode())
-	assert.Equal(t, "takeOver=true&wait=300", streamQuery(3600e9, true).Encode(), "the server waits for five minutes at most")
 }
 
 // kubectl reads completions from commands that cobra adds.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"strconv"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,25 +27,13 @@ func (s *session) consoleCommand() *cobra.Command {
 	command.Flags().BoolVar(&takeOver, "take-over", false, "end the session of whoever is connected now")
 	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for a machine that is starting")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
-		return s.console(command.Context(), arguments[0], streamQuery(timeout, takeOver))
+		return s.console(command.Context(), arguments[0], timeout, takeOver)
 	}
 	return command
 }
 
-// streamQuery is what console and vnc ask of the server.
-func streamQuery(wait time.Duration, takeOver bool) url.Values {
-	query := url.Values{}
-	if wait > 0 {
-		query.Set("wait", strconv.FormatInt(int64(min(wait, 5*time.Minute)/time.Second), 10))
-	}
-	if takeOver {
-		query.Set("takeOver", "true")
-	}
-	return query
-}
-
-func (s *session) console(ctx context.Context, name string, query url.Values) error {
-	connection, err := s.open(ctx, name, query, "console")
+func (s *session) console(ctx context.Context, name string, timeout time.Duration, takeOver bool) error {
+	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "console")
 	if err != nil {
 		return err
 	}
@@ -66,14 +54,20 @@ func (s *session) rawTerminal() (func(), error) {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return func() {}, nil
 	}
+	// A program dies at once of writing to a pipe that nobody reads, and would leave the terminal raw. Whoever listens for the
+	// signal gets an error from the write instead, which ends the session. Nobody has to read from the channel.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	state, err := term.MakeRaw(int(file.Fd()))
 	if err != nil {
+		signal.Stop(pipes)
 		return nil, fmt.Errorf("set up the terminal: %w", err)
 	}
 	return func() {
 		if err := term.Restore(int(file.Fd()), state); err != nil {
 			fmt.Fprintln(s.ErrOut, "restore the terminal with the command reset:", err)
 		}
+		signal.Stop(pipes)
 	}, nil
 }
 

@@ -1,15 +1,18 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
@@ -29,70 +32,115 @@ type wish struct {
 	tcp, udp                                 []int32
 }
 
+// creation is one run of "kubectl vs create".
+type creation struct {
+	*session
+	wish
+	wait    bool
+	timeout time.Duration
+	dryRun  string
+	printer *genericclioptions.PrintFlags
+}
+
 func (s *session) createCommand() *cobra.Command {
-	w := &wish{}
-	var wait bool
-	var timeout time.Duration
-	dryRun := "none"
-	printFlags := genericclioptions.NewPrintFlags("created").WithTypeSetter(scheme.Scheme)
+	c := &creation{session: s, printer: genericclioptions.NewPrintFlags("created").WithTypeSetter(scheme.Scheme)}
 	command := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Create a machine from flags",
 		Example: "  kubectl vs create my-vs --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
 		Args:    cobra.MatchAll(cobra.ExactArgs(1), firstIsName),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return c.run(command.Context(), arguments[0])
+		},
 	}
 	flags := command.Flags()
-	flags.Int32Var(&w.cores, "cores", 1, "number of CPU cores")
-	flags.StringVar(&w.memory, "memory", "2Gi", "memory of the guest")
-	flags.StringVar(&w.disk, "disk", "10Gi", "size of the root disk")
-	flags.StringVar(&w.image, "image", defaultImage, "URL of the image: http(s):// or docker://")
-	flags.StringVar(&w.storageClass, "storage-class", "", "StorageClass of the root disk; the cluster's default if empty")
-	flags.StringVar(&w.strategy, "run-strategy", "Always", "Always, RerunOnFailure, Manual or Halted")
-	flags.StringVar(&w.cloudInit, "cloud-init", "", "file with cloud-init user data")
-	flags.StringVar(&w.gpu, "gpu", "", "type of GPU, such as nvidia.com/GA100_A100_PCIE_40GB")
-	flags.Int32Var(&w.gpuCount, "gpu-count", 1, "number of GPUs")
-	flags.Int32SliceVar(&w.tcp, "tcp", []int32{22}, "TCP ports that a Service exposes")
-	flags.Int32SliceVar(&w.udp, "udp", nil, "UDP ports that a Service exposes")
-	flags.BoolVar(&wait, "wait", false, "wait until the machine runs, and show progress")
-	flags.DurationVar(&timeout, "timeout", 15*time.Minute, "how long to wait at most")
-	flags.StringVar(&dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
-	printFlags.AddFlags(command)
-	command.RunE = func(command *cobra.Command, arguments []string) error {
-		vs, err := w.virtualServer(arguments[0])
-		if err != nil {
-			return err
-		}
-		if dryRun != "client" {
-			client, err := s.client()
-			if err != nil {
-				return err
-			}
-			options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
-			if dryRun == "server" {
-				options.DryRun = []string{metav1.DryRunAll}
-			}
-			if vs, err = client.Create(command.Context(), vs, options); err != nil {
-				return err
-			}
-		}
-		if wait && dryRun == "none" {
-			if err := s.waitFor(command.Context(), vs.Name, "creating "+vs.Name, timeout, func(now *v1beta1.VirtualServer) bool {
-				return now.Status.PrintableStatus == v1beta1.StatusRunning
-			}); err != nil {
-				return err
-			}
-		}
-		vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-		if err := printFlags.Complete("%s"); err != nil {
-			return err
-		}
-		printer, err := printFlags.ToPrinter()
-		if err != nil {
-			return err
-		}
-		return printer.PrintObj(vs, s.Out)
-	}
+	flags.Int32Var(&c.cores, "cores", 1, "number of CPU cores")
+	flags.StringVar(&c.memory, "memory", "2Gi", "memory of the guest")
+	flags.StringVar(&c.disk, "disk", "10Gi", "size of the root disk")
+	flags.StringVar(&c.image, "image", defaultImage, "URL of the image: http(s):// or docker://")
+	flags.StringVar(&c.storageClass, "storage-class", "", "StorageClass of the root disk; the cluster's default if empty")
+	flags.StringVar(&c.strategy, "run-strategy", "Always", "Always, RerunOnFailure, Manual or Halted")
+	flags.StringVar(&c.cloudInit, "cloud-init", "", "file with cloud-init user data")
+	flags.StringVar(&c.gpu, "gpu", "", "type of GPU, such as nvidia.com/GA100_A100_PCIE_40GB")
+	flags.Int32Var(&c.gpuCount, "gpu-count", 1, "number of GPUs")
+	flags.Int32SliceVar(&c.tcp, "tcp", []int32{22}, "TCP ports that a Service exposes")
+	flags.Int32SliceVar(&c.udp, "udp", nil, "UDP ports that a Service exposes")
+	flags.BoolVar(&c.wait, "wait", false, "wait until the machine runs or, under Manual and Halted, can be started, and show progress")
+	flags.DurationVar(&c.timeout, "timeout", 15*time.Minute, "how long to wait at most")
+	flags.StringVar(&c.dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
+	c.printer.AddFlags(command)
 	return command
+}
+
+func (c *creation) run(ctx context.Context, name string) error {
+	if err := checkDryRun(c.dryRun, "none", "client", "server"); err != nil {
+		return err
+	}
+	printer, err := c.printerOfCreated()
+	if err != nil {
+		return err
+	}
+	vs, err := c.virtualServer(name)
+	if err != nil {
+		return err
+	}
+	// As kubectl does: a namespace from the kubeconfig is not written into a file that is meant for others.
+	vs.Namespace = text(c.flags.Namespace)
+	if c.dryRun != "client" {
+		client, err := c.client()
+		if err != nil {
+			return err
+		}
+		options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
+		if c.dryRun == "server" {
+			options.DryRun = []string{metav1.DryRunAll}
+		}
+		if vs, err = client.Create(ctx, vs, options); err != nil {
+			return err
+		}
+	}
+	if c.wait && c.dryRun == "none" {
+		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, isThere); err != nil {
+			return err
+		}
+		if vs, err = c.get(ctx, vs.Name); err != nil {
+			return err
+		}
+	}
+	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+	return printer.PrintObj(vs, c.Out)
+}
+
+// isThere says whether a new machine is where its run strategy leads: it runs, or it can be started.
+func isThere(vs *v1beta1.VirtualServer) bool {
+	status := &vs.Status
+	if status.PrintableStatus == v1beta1.StatusRunning {
+		return true
+	}
+	switch vs.Spec.RunStrategy {
+	case v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted:
+	default:
+		return false
+	}
+	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
+	if status.PrintableStatus != v1beta1.StatusStopped || imported == nil {
+		return false
+	}
+	return imported.Status == metav1.ConditionTrue || importsOnStart(imported)
+}
+
+// importsOnStart says whether a disk is imported only when the first start chooses a node, since its volume is on one.
+func importsOnStart(imported *metav1.Condition) bool {
+	return imported.Reason == string(cdiv1.WaitForFirstConsumer) || imported.Reason == string(cdiv1.PendingPopulation)
+}
+
+// printerOfCreated prints the object or, if no format was asked for, what happened to it.
+func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
+	happened := map[string]string{"none": "%s", "client": "%s (dry run)", "server": "%s (server dry run)"}[c.dryRun]
+	if err := c.printer.Complete(happened); err != nil {
+		return nil, err
+	}
+	return c.printer.ToPrinter()
 }
 
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -98,8 +100,12 @@ func (o *operation) command(use, short, example string) *cobra.Command {
 }
 
 func (o *operation) run(ctx context.Context, name string) error {
-	if o.dryRun != "none" && o.dryRun != "server" {
-		return fmt.Errorf("--dry-run is none or server, not %q", o.dryRun)
+	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
+		return err
+	}
+	printer, err := printerOf(o.printer)
+	if err != nil {
+		return err
 	}
 	before, err := o.get(ctx, name)
 	if err != nil {
@@ -120,7 +126,7 @@ func (o *operation) run(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return o.print(ctx, name, before)
+	return o.print(ctx, name, before, printer)
 }
 
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
@@ -138,17 +144,13 @@ func (o *operation) post(ctx context.Context, name string, body []byte) error {
 }
 
 // print says what happened: the transition of the run strategy in words, or the object in a format that was asked for.
-func (o *operation) print(ctx context.Context, name string, before *v1beta1.VirtualServer) error {
+func (o *operation) print(ctx context.Context, name string, before *v1beta1.VirtualServer, printer printers.ResourcePrinter) error {
 	now, err := o.get(ctx, name)
 	if err != nil {
 		return err
 	}
-	if format := o.printer.OutputFormat; format != nil && *format != "" {
+	if printer != nil {
 		now.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-		printer, err := o.printer.ToPrinter()
-		if err != nil {
-			return err
-		}
 		return printer.PrintObj(now, o.Out)
 	}
 	line := fmt.Sprintf("virtualserver/%s %s", name, o.past)
@@ -163,6 +165,24 @@ func (o *operation) print(ctx context.Context, name string, before *v1beta1.Virt
 	}
 	_, err = fmt.Fprintln(o.Out, line)
 	return err
+}
+
+// printerOf is what prints the object in the format that was asked for, or nil if none was. It is made before anything is done: an
+// error afterwards would look as if nothing had happened.
+func printerOf(flags *genericclioptions.PrintFlags) (printers.ResourcePrinter, error) {
+	if text(flags.OutputFormat) == "" && text(flags.TemplatePrinterFlags.TemplateArgument) == "" {
+		return nil, nil
+	}
+	return flags.ToPrinter()
+}
+
+// checkDryRun accepts only what a command knows: a word that is misspelt would carry the operation out.
+func checkDryRun(value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	last := len(known) - 1
+	return fmt.Errorf("--dry-run is %s or %s, not %q", strings.Join(known[:last], ", "), known[last], value)
 }
 
 func (o *operation) dryRuns() []string {

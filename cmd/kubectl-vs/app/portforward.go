@@ -9,9 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// acceptAgain is how long a port rests after it could not take a connection.
+const acceptAgain = time.Second
 
 // forward is one port of the local machine that leads to a port of the guest.
 type forward struct{ local, remote uint16 }
@@ -66,7 +70,7 @@ func (s *session) forwardStdio(ctx context.Context, name string, port uint16) er
 	if err != nil {
 		return err
 	}
-	return copyStream(ctx, connection, s.In, s.Out)
+	return orEOF(copyStream(ctx, connection, s.In, s.Out))
 }
 
 // forwardAll listens on every port before it says so, and serves until the context ends.
@@ -107,8 +111,14 @@ func (s *session) serve(ctx context.Context, group *sync.WaitGroup, listener net
 			return
 		}
 		if err != nil {
-			fmt.Fprintln(s.ErrOut, "accept:", err)
-			return
+			// It is about this moment, for example too many open files. The port must not stay silent for ever.
+			fmt.Fprintf(s.ErrOut, "port %d: %v; trying again\n", port, err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(acceptAgain):
+				continue
+			}
 		}
 		group.Add(1)
 		go func() {
@@ -116,7 +126,7 @@ func (s *session) serve(ctx context.Context, group *sync.WaitGroup, listener net
 			defer local.Close()
 			connection, err := s.open(ctx, name, url.Values{}, "portforward", fmt.Sprint(port))
 			if err == nil {
-				err = copyStream(ctx, connection, local, local)
+				err = orEOF(copyStream(ctx, connection, local, local))
 			}
 			if err != nil {
 				fmt.Fprintf(s.ErrOut, "port %d: %v\n", port, err)

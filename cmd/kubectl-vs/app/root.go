@@ -3,6 +3,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -36,6 +37,10 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl vs"},
+		// Without it, flags before the word virt would be handed to virtctl unparsed, because virt parses none.
+		TraverseChildren: true,
+		Args:             unknownCommand,
+		RunE:             func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -48,6 +53,18 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		s.createCommand(), s.virtCommand(),
 	)
 	return root
+}
+
+// unknownCommand refuses what is no command. Cobra does so itself only without TraverseChildren.
+func unknownCommand(root *cobra.Command, arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("unknown command %q for %q", arguments[0], root.CommandPath())
+	if near := root.SuggestionsFor(arguments[0]); len(near) > 0 {
+		message += ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(message)
 }
 
 // config is the connection that kubectl's flags and files describe.

@@ -16,7 +16,7 @@ func (s *session) sshCommand() *cobra.Command {
 		Short:             "Log in to a machine with the local ssh",
 		Example:           "  kubectl vs ssh ubuntu@my-vs\n  kubectl vs ssh ubuntu@my-vs -- -i ~/.ssh/id_ed25519 uptime",
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: s.completeName,
+		ValidArgsFunction: s.completeLogin,
 	}
 	command.Flags().Uint16Var(&port, "port", 22, "the port that ssh listens on in the machine")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
@@ -36,14 +36,28 @@ func (s *session) sshCommand() *cobra.Command {
 		if !named {
 			user, name = "", arguments[0]
 		}
-		// ssh itself runs this program again, which carries its bytes to the machine.
-		proxy := append([]string{self}, s.connectionFlags()...)
+		// ssh itself runs this program again, which carries its bytes to the machine. It connects by the kubeconfig that ssh gets.
+		proxy := []string{self}
+		if timeout := text(s.flags.Timeout); timeout != "" && timeout != "0" {
+			proxy = append(proxy, "--request-timeout", timeout) // A kubeconfig has no room for it.
+		}
 		proxy = append(proxy, "port-forward", "--stdio", "--namespace", namespace, name, fmt.Sprint(port))
-		run := exec.CommandContext(command.Context(), ssh, sshArguments(user, namespace, name, proxy, arguments[1:])...)
-		run.Stdin, run.Stdout, run.Stderr = s.In, s.Out, s.ErrOut
-		return run.Run()
+		return s.runChild(command.Context(), "", ssh, sshArguments(user, namespace, name, proxy, arguments[1:])...)
 	}
 	return command
+}
+
+// completeLogin completes the name behind a user.
+func (s *session) completeLogin(command *cobra.Command, arguments []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	user, name, named := strings.Cut(prefix, "@")
+	if !named {
+		return s.completeName(command, arguments, prefix)
+	}
+	names, directive := s.completeName(command, arguments, name)
+	for i := range names {
+		names[i] = user + "@" + names[i]
+	}
+	return names, directive
 }
 
 // sshArguments are ssh's own. The host alias keeps the keys of different machines apart in known_hosts.
@@ -72,23 +86,4 @@ func sshArguments(user, namespace, name string, proxy, more []string) []string {
 // takesValue says whether an option of ssh is followed by its value (ssh(1)).
 func takesValue(option string) bool {
 	return len(option) == 2 && strings.Contains("BbcDEeFIiJLlmOoPpQRSWw", option[1:])
-}
-
-// connectionFlags repeats the flags by which this command was told how to connect.
-func (s *session) connectionFlags() []string {
-	var flags []string
-	for _, given := range []struct {
-		flag  string
-		value *string
-	}{
-		{"--kubeconfig", s.flags.KubeConfig}, {"--context", s.flags.Context}, {"--cluster", s.flags.ClusterName},
-		{"--user", s.flags.AuthInfoName}, {"--server", s.flags.APIServer}, {"--certificate-authority", s.flags.CAFile},
-		{"--tls-server-name", s.flags.TLSServerName}, {"--client-certificate", s.flags.CertFile}, {"--client-key", s.flags.KeyFile},
-		{"--as", s.flags.Impersonate},
-	} {
-		if given.value != nil && *given.value != "" {
-			flags = append(flags, given.flag, *given.value)
-		}
-	}
-	return flags
 }

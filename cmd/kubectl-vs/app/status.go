@@ -27,16 +27,16 @@ func (s *session) statusCommand() *cobra.Command {
 	})
 	printFlags.AddFlags(command)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
+		printer, err := printerOf(printFlags)
+		if err != nil {
+			return err
+		}
 		vs, err := s.get(command.Context(), arguments[0])
 		if err != nil {
 			return err
 		}
-		if format := printFlags.OutputFormat; format != nil && *format != "" {
+		if printer != nil {
 			vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-			printer, err := printFlags.ToPrinter()
-			if err != nil {
-				return err
-			}
 			return printer.PrintObj(vs, s.Out)
 		}
 		return writeStatus(s.Out, vs, time.Now())
@@ -49,7 +49,7 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(table, "%s:\t%s\n", name, value)
+			line(table, name+":", value)
 		}
 	}
 	status := &vs.Status
@@ -77,9 +77,10 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 		row("Last failure", fmt.Sprintf("%s %s ago. %s", failure.Reason, ago(now, failure.Time.Time), failure.Message))
 	}
 	fmt.Fprintln(table)
-	fmt.Fprintln(table, "CONDITION\tSTATUS\tSINCE\tREASON\tMESSAGE")
+	line(table, "CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE")
 	for _, condition := range status.Conditions {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", condition.Type, condition.Status, ago(now, condition.LastTransitionTime.Time), condition.Reason, condition.Message)
+		since := ago(now, condition.LastTransitionTime.Time)
+		line(table, condition.Type, string(condition.Status), since, condition.Reason, condition.Message)
 	}
 	writeDisks(table, status.Disks)
 	writeOperations(table, status.Operations, now)
@@ -92,7 +93,7 @@ func writeDisks(out io.Writer, disks []v1beta1.DiskStatus) {
 	}
 	fmt.Fprintln(out, "\nDISK\tDEVICE\tSERIAL\tPATH")
 	for _, disk := range disks {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", disk.Name, disk.Device, disk.Serial, disk.ByID)
+		line(out, disk.Name, disk.Device, disk.Serial, disk.ByID)
 	}
 }
 
@@ -106,8 +107,8 @@ func writeOperations(out io.Writer, operations []v1beta1.OperationRecord, now ti
 		if operation.ToRunStrategy != operation.FromRunStrategy {
 			strategy += " -> " + string(operation.ToRunStrategy)
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", operation.Type, operation.RequestedBy, ago(now, operation.RequestedAt.Time),
-			strategy, operation.Result, operation.CompletedAt.Sub(operation.RequestedAt.Time).Round(10*time.Millisecond))
+		line(out, string(operation.Type), operation.RequestedBy, ago(now, operation.RequestedAt.Time), strategy, string(operation.Result),
+			operation.CompletedAt.Sub(operation.RequestedAt.Time).Round(10*time.Millisecond).String())
 	}
 }
 
@@ -133,14 +134,18 @@ func (s *session) eventsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
-			table := tabwriter.NewWriter(s.Out, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(table, "LAST SEEN\tTYPE\tREASON\tMESSAGE")
-			for i := range list.Items {
-				event := &list.Items[i]
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", ago(time.Now(), lastSeen(event)), event.Type, event.Reason, event.Message)
-			}
-			return table.Flush()
+			return writeEvents(s.Out, list.Items, time.Now())
 		},
 	})
+}
+
+func writeEvents(out io.Writer, events []corev1.Event, now time.Time) error {
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	line(table, "LAST SEEN", "TYPE", "REASON", "MESSAGE")
+	for i := range events {
+		event := &events[i]
+		line(table, ago(now, lastSeen(event)), event.Type, event.Reason, event.Message)
+	}
+	return table.Flush()
 }

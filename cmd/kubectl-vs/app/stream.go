@@ -24,6 +24,13 @@ const plainProtocol = "plain.kubevirt.io"
 // closeTimeout is how long a last close message may take.
 const closeTimeout = 2 * time.Second
 
+// handshakeTimeout is how long it may take to open a stream, unless --request-timeout says otherwise. The longest wait that we
+// ask of the server is shorter, and so is the patience of kube-apiserver.
+const handshakeTimeout = 70 * time.Second
+
+// patience is how long an open stream may be silent. The server pings every 25 seconds (docs/streams.md).
+const patience = 2 * time.Minute
+
 // open opens a stream subresource of a VirtualServer.
 func (s *session) open(ctx context.Context, name string, query url.Values, subresource ...string) (*websocket.Conn, error) {
 	config, err := s.config()
@@ -68,7 +75,10 @@ func dial(ctx context.Context, config *rest.Config, location *url.URL) (*websock
 	}
 	dialer := websocket.Dialer{
 		TLSClientConfig: tlsConfig, Subprotocols: []string{plainProtocol}, Proxy: http.ProxyFromEnvironment,
-		HandshakeTimeout: 5*time.Minute + 10*time.Second, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
+		HandshakeTimeout: handshakeTimeout, ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10,
+	}
+	if config.Timeout > 0 {
+		dialer.HandshakeTimeout = config.Timeout
 	}
 	if config.Proxy != nil {
 		dialer.Proxy = config.Proxy
@@ -94,6 +104,15 @@ func (r *headerRecorder) RoundTrip(request *http.Request) (*http.Response, error
 	return nil, errRecorded
 }
 
+// refusal is why the server did not open a stream.
+type refusal struct {
+	code    int
+	message string
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return plain(r.message) }
+
 // statusError turns a refusal into the message that the server gave.
 func statusError(response *http.Response) error {
 	defer response.Body.Close()
@@ -101,11 +120,12 @@ func statusError(response *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", response.Status, err)
 	}
+	refused := &refusal{code: response.StatusCode, message: response.Status + " " + strings.TrimSpace(string(body))}
 	status := metav1.Status{}
 	if json.Unmarshal(body, &status) == nil && status.Message != "" {
-		return fmt.Errorf("%s (%s)", status.Message, response.Status)
+		refused.message = fmt.Sprintf("%s (%s)", status.Message, response.Status)
 	}
-	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
+	return refused
 }
 
 // copyStream moves bytes both ways until one side ends, and returns why: nil for a normal end. The caller's reader may
@@ -114,7 +134,7 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	received, sent := make(chan error, 1), make(chan error, 1)
-	go func() { received <- receive(connection, out) }()
+	go func() { received <- receive(connection, out, patience) }()
 	go func() { sent <- send(connection, in) }()
 	var err error
 	select {
@@ -142,25 +162,55 @@ func betterReason(received <-chan error, err error) error {
 	defer timer.Stop()
 	select {
 	case reason := <-received:
-		if reason != nil {
-			return reason
-		}
+		return reason
 	case <-timer.C:
 	}
 	return err
 }
 
-func receive(connection *websocket.Conn, out io.Writer) error {
+// receive writes what comes until the stream ends, or until nothing came for too long, not even a ping: nobody tells the end of a
+// connection on which nothing arrives any more.
+func receive(connection *websocket.Conn, out io.Writer, patience time.Duration) error {
+	source := &patientReader{connection: connection, patience: patience}
+	answer := connection.PingHandler()
+	connection.SetPingHandler(func(text string) error { return errors.Join(source.refresh(), answer(text)) })
 	buffer := make([]byte, 64<<10)
 	for {
+		if err := source.refresh(); err != nil {
+			return closeReason(err)
+		}
 		_, reader, err := connection.NextReader()
 		if err != nil {
 			return closeReason(err)
 		}
-		if _, err := io.CopyBuffer(out, reader, buffer); err != nil {
+		source.message = reader
+		if _, err := io.CopyBuffer(out, source, buffer); err != nil {
 			return err
 		}
 	}
+}
+
+// patientReader reads a message and extends the deadline before each read. The time that a slow output takes does not count.
+type patientReader struct {
+	connection *websocket.Conn
+	message    io.Reader
+	patience   time.Duration
+}
+
+// Read implements io.Reader.
+func (r *patientReader) Read(buffer []byte) (int, error) {
+	if err := r.refresh(); err != nil {
+		return 0, err
+	}
+	n, err := r.message.Read(buffer)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = closeReason(err)
+	}
+	return n, err
+}
+
+func (r *patientReader) refresh() error {
+	return r.connection.SetReadDeadline(time.Now().Add(r.patience))
 }
 
 func send(connection *websocket.Conn, in io.Reader) error {
@@ -181,6 +231,15 @@ func send(connection *websocket.Conn, in io.Reader) error {
 	}
 }
 
+// ended is the reason that the server gave for closing a stream.
+type ended struct {
+	code   int
+	reason string
+}
+
+// Error implements error.
+func (e *ended) Error() string { return plain(e.reason) }
+
 // closeReason shows the reason that the server gave for closing. A connection that ends without one was cut.
 func closeReason(err error) error {
 	var closed *websocket.CloseError
@@ -188,10 +247,19 @@ func closeReason(err error) error {
 	case !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure:
 		return fmt.Errorf("the connection to the server was lost, because it stopped or cannot be reached any more; connect again (%w)", err)
 	case closed.Text != "":
-		return errors.New(closed.Text)
+		return &ended{code: closed.Code, reason: closed.Text}
 	case closed.Code == websocket.CloseNormalClosure:
 		return nil
 	default:
 		return err
 	}
+}
+
+// orEOF forgives the close frame of a program in the guest that closed its connection, which is how most of them end.
+func orEOF(err error) error {
+	var closed *ended
+	if errors.As(err, &closed) && closed.code == websocket.CloseNormalClosure {
+		return nil
+	}
+	return err
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,7 @@ func TestTheEndOfAStreamInWords(t *testing.T) {
 		"taken over":           {closeWith(4001, "ann took the console over"), "ann took the console over"},
 		"a code without words": {closeWith(websocket.CloseInternalServerErr, ""), "1011"},
 		"the server is killed": {func(connection *websocket.Conn) { _ = connection.NetConn().Close() }, "the connection to the server was lost"},
+		"a clean close, why":   {closeWith(websocket.CloseNormalClosure, "KubeVirt closed the stream"), "KubeVirt closed the stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := copyStream(t.Context(), far(t, test.serve), forever(t), io.Discard)
@@ -143,4 +146,38 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("input/output er
 func TestAnInputThatCannotBeReadEndsTheStream(t *testing.T) {
 	connection := far(t, func(connection *websocket.Conn) { readAll(connection) })
 	require.ErrorContains(t, copyStream(t.Context(), connection, failing{}, io.Discard), "input/output error")
+}
+
+// A link that is dead on the way tells nobody that it ended.
+func TestASilentStreamEnds(t *testing.T) {
+	connection := far(t, func(connection *websocket.Conn) { readAll(connection) })
+	require.ErrorContains(t, receive(connection, io.Discard, 20*time.Millisecond), "the connection to the server was lost")
+}
+
+func TestPingsKeepAStreamOpen(t *testing.T) {
+	const patience, pings = 500 * time.Millisecond, 10
+	pongs := make(chan struct{}, pings)
+	connection := far(t, func(connection *websocket.Conn) {
+		connection.SetPongHandler(func(string) error { pongs <- struct{}{}; return nil })
+		go readAll(connection)
+		ticker := time.NewTicker(2 * patience / pings)
+		defer ticker.Stop()
+		for range pings {
+			<-ticker.C
+			_ = connection.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
+		}
+		for range pings {
+			<-pongs
+		}
+		_ = connection.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4000, "enough"), time.Now().Add(time.Second))
+	})
+	require.EqualError(t, receive(connection, io.Discard, patience), "enough", "it took twice as long as it may be silent")
+}
+
+func TestTheHandshakeTakesNoLongerThanARequest(t *testing.T) {
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	_, err = dial(t.Context(), &rest.Config{Timeout: 50 * time.Millisecond}, &url.URL{Scheme: "ws", Host: silent.Addr().String()})
+	require.ErrorContains(t, err, "timeout")
 }

@@ -2,14 +2,13 @@ package app
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -18,8 +17,8 @@ import (
 // virtPrefix is where the extension server answers in the way of KubeVirt, by the VirtualServer's own name.
 const virtPrefix = "/apis/" + v1beta1.GroupName + "/v1beta1/kubevirt"
 
-// virtContext names the cluster, the context and, if flags change it, the user in the kubeconfig that virtctl gets.
-const virtContext = "kubectl-vs-virt"
+// overlayContext names the cluster, the context and, if flags change it, the user in the kubeconfig that virtctl and ssh get.
+const overlayContext = "kubectl-vs-connection"
 
 func (s *session) virtCommand() *cobra.Command {
 	return &cobra.Command{
@@ -31,34 +30,41 @@ func (s *session) virtCommand() *cobra.Command {
 		// Everything after the word virt is virtctl's.
 		DisableFlagParsing: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if err := refuseConnection(arguments); err != nil {
+				return err
+			}
 			program, err := findVirtctl()
 			if err != nil {
 				return err
 			}
-			overlay, err := s.virtConfig()
-			if err != nil {
-				return err
-			}
-			folder, err := os.MkdirTemp("", "kubectl-vs-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(folder)
-			file := filepath.Join(folder, "kubeconfig")
-			if err := clientcmd.WriteToFile(*overlay, file); err != nil {
-				return err
-			}
-			run := exec.CommandContext(command.Context(), program, arguments...)
-			run.Env = append(os.Environ(), "KUBECONFIG="+strings.Join(append([]string{file}, s.kubeconfigs()...), string(os.PathListSeparator)))
-			run.Stdin, run.Stdout, run.Stderr = s.In, s.Out, s.ErrOut
-			return run.Run()
+			return s.runChild(command.Context(), virtPrefix, program, arguments...)
 		},
 	}
 }
 
-// virtConfig is a kubeconfig that is put before the user's own. Flags would not do: virtctl ssh and scp run virtctl once more
-// without them. The user's credentials stay where they are unless a flag changes them.
-func (s *session) virtConfig() (*clientcmdapi.Config, error) {
+// refuseConnection refuses the flags that choose a server after the word virt. virtctl would obey them, and would go to KubeVirt
+// by the name of a VirtualServer: at best to nothing, at worst to the machine of somebody else. The other flags only change who
+// asks, and some of them mean something else to some commands of virtctl.
+func refuseConnection(arguments []string) error {
+	for _, argument := range arguments {
+		if argument == "--" {
+			return nil
+		}
+		flag, _, _ := strings.Cut(argument, "=")
+		if !strings.HasPrefix(flag, "--") && strings.HasPrefix(flag, "-s") {
+			flag = "-s"
+		}
+		switch flag {
+		case "--kubeconfig", "--context", "--cluster", "--server", "-s":
+			return fmt.Errorf("%s must stand before the word virt: kubectl vs %s ... virt ...", flag, flag)
+		}
+	}
+	return nil
+}
+
+// overlay is a kubeconfig that is put before the user's own. Flags would not do: virtctl ssh and scp run virtctl once more
+// without them. The user's credentials stay where they are unless a flag changes them. The prefix is put after the server.
+func (s *session) overlay(prefix string) (*clientcmdapi.Config, error) {
 	config, err := s.config()
 	if err != nil {
 		return nil, err
@@ -73,14 +79,18 @@ func (s *session) virtConfig() (*clientcmdapi.Config, error) {
 		return nil, err
 	}
 	return overlay(config, &raw, namespace, choice{
+		prefix:  prefix,
 		context: text(s.flags.Context), cluster: text(s.flags.ClusterName), user: text(s.flags.AuthInfoName),
-		changesUser: given(s.flags.BearerToken, s.flags.CertFile, s.flags.KeyFile, s.flags.Impersonate, s.flags.Username, s.flags.Password),
+		changesUser: given(s.flags.BearerToken, s.flags.CertFile, s.flags.KeyFile, s.flags.Username, s.flags.Password,
+			s.flags.Impersonate, s.flags.ImpersonateUID) || givenList(s.flags.ImpersonateGroup, s.flags.ImpersonateUserExtra),
 	}), nil
 }
 
 // choice is what the flags chose in a kubeconfig.
 type choice struct {
 	context, cluster, user string
+	// prefix is what stands after the server.
+	prefix string
 	// changesUser is true if flags change the credentials themselves.
 	changesUser bool
 }
@@ -104,18 +114,18 @@ func overlay(config *rest.Config, raw *clientcmdapi.Config, namespace string, ch
 	if found := raw.Clusters[chosen.cluster]; found != nil {
 		cluster = found.DeepCopy()
 	}
-	cluster.Server = strings.TrimSuffix(config.Host, "/") + virtPrefix
+	cluster.Server = strings.TrimSuffix(config.Host, "/") + chosen.prefix
 	cluster.TLSServerName, cluster.InsecureSkipTLSVerify = config.ServerName, config.Insecure
 	cluster.CertificateAuthority, cluster.CertificateAuthorityData = absolute(config.CAFile), config.CAData
 
 	made := clientcmdapi.NewConfig()
-	made.Clusters[virtContext] = cluster
-	made.CurrentContext = virtContext
-	made.Contexts[virtContext] = &clientcmdapi.Context{Cluster: virtContext, AuthInfo: chosen.user, Namespace: namespace}
+	made.Clusters[overlayContext] = cluster
+	made.CurrentContext = overlayContext
+	made.Contexts[overlayContext] = &clientcmdapi.Context{Cluster: overlayContext, AuthInfo: chosen.user, Namespace: namespace}
 	// In a pod there is no kubeconfig, and the token is that of the ServiceAccount.
 	if chosen.changesUser || raw.AuthInfos[chosen.user] == nil {
-		made.Contexts[virtContext].AuthInfo = virtContext
-		made.AuthInfos[virtContext] = &clientcmdapi.AuthInfo{
+		made.Contexts[overlayContext].AuthInfo = overlayContext
+		made.AuthInfos[overlayContext] = &clientcmdapi.AuthInfo{
 			Token: config.BearerToken, TokenFile: config.BearerTokenFile, Username: config.Username, Password: config.Password,
 			ClientCertificate: absolute(config.CertFile), ClientCertificateData: config.CertData,
 			ClientKey: absolute(config.KeyFile), ClientKeyData: config.KeyData,
@@ -159,6 +169,10 @@ func given(flags ...*string) bool {
 		}
 	}
 	return false
+}
+
+func givenList(flags ...*[]string) bool {
+	return slices.ContainsFunc(flags, func(flag *[]string) bool { return flag != nil && len(*flag) > 0 })
 }
 
 func findVirtctl() (string, error) {

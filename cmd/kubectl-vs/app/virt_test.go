@@ -37,25 +37,26 @@ func TestTheKubeconfigOfVirtctl(t *testing.T) {
 		"another user":       {config: rest.Config{Host: "https://here:6443"}, chosen: choice{user: "bob"}, server: "https://here:6443" + virtPrefix, user: "bob", token: "bob's"},
 		"a server by a flag": {config: rest.Config{Host: "https://elsewhere"}, server: "https://elsewhere" + virtPrefix, user: "ann", token: "ann's"},
 		"a token by a flag": {config: rest.Config{Host: "https://here:6443", BearerToken: "given"}, chosen: choice{changesUser: true},
-			server: "https://here:6443" + virtPrefix, user: virtContext, token: "given", ownCredentials: true},
+			server: "https://here:6443" + virtPrefix, user: overlayContext, token: "given", ownCredentials: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			test.chosen.prefix = virtPrefix
 			made := overlay(&test.config, kubeconfig(), "my-namespace", test.chosen)
 			assert.Equal(t, test.ownCredentials, len(made.AuthInfos) > 0, "a file with no credential in it needs no care")
 
 			// As virtctl reads both files, the made one first.
 			merged := kubeconfig()
 			merged.CurrentContext = made.CurrentContext
-			merged.Clusters[virtContext], merged.Contexts[virtContext] = made.Clusters[virtContext], made.Contexts[virtContext]
-			if user := made.AuthInfos[virtContext]; user != nil {
-				merged.AuthInfos[virtContext] = user
+			merged.Clusters[overlayContext], merged.Contexts[overlayContext] = made.Clusters[overlayContext], made.Contexts[overlayContext]
+			if user := made.AuthInfos[overlayContext]; user != nil {
+				merged.AuthInfos[overlayContext] = user
 			}
 			client := clientcmd.NewDefaultClientConfig(*merged, &clientcmd.ConfigOverrides{})
 			config, err := client.ClientConfig()
 			require.NoError(t, err)
 			assert.Equal(t, test.server, config.Host)
 			assert.Equal(t, test.token, config.BearerToken)
-			assert.Equal(t, test.user, merged.Contexts[virtContext].AuthInfo)
+			assert.Equal(t, test.user, merged.Contexts[overlayContext].AuthInfo)
 			namespace, _, err := client.Namespace()
 			require.NoError(t, err)
 			assert.Equal(t, "my-namespace", namespace)
@@ -65,7 +66,7 @@ func TestTheKubeconfigOfVirtctl(t *testing.T) {
 
 func TestTheKubeconfigOfVirtctlKeepsTheWayToTheCluster(t *testing.T) {
 	config := &rest.Config{Host: "https://here:6443", TLSClientConfig: rest.TLSClientConfig{ServerName: "kubernetes", CAData: []byte("CA")}}
-	cluster := overlay(config, kubeconfig(), "team", choice{}).Clusters[virtContext]
+	cluster := overlay(config, kubeconfig(), "team", choice{}).Clusters[overlayContext]
 	assert.Equal(t, "http://proxy", cluster.ProxyURL)
 	assert.Equal(t, "kubernetes", cluster.TLSServerName)
 	assert.Equal(t, []byte("CA"), cluster.CertificateAuthorityData)
@@ -73,7 +74,7 @@ func TestTheKubeconfigOfVirtctlKeepsTheWayToTheCluster(t *testing.T) {
 }
 
 func TestAPodWithoutAKubeconfig(t *testing.T) {
-	made := overlay(&rest.Config{Host: "https://kubernetes", BearerTokenFile: "/var/run/token"}, clientcmdapi.NewConfig(), "team", choice{})
-	assert.Equal(t, "/var/run/token", made.AuthInfos[virtContext].TokenFile)
-	assert.Equal(t, "https://kubernetes"+virtPrefix, made.Clusters[virtContext].Server)
+	made := overlay(&rest.Config{Host: "https://kubernetes", BearerTokenFile: "/var/run/token"}, clientcmdapi.NewConfig(), "team", choice{prefix: virtPrefix})
+	assert.Equal(t, "/var/run/token", made.AuthInfos[overlayContext].TokenFile)
+	assert.Equal(t, "https://kubernetes"+virtPrefix, made.Clusters[overlayContext].Server)
 }

@@ -1,13 +1,15 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,16 +19,23 @@ import (
 type viewer struct {
 	program   string
 	arguments func(host, port string) []string
+	// leaves is true for a program that only hands the address to another one and ends.
+	leaves bool
 }
 
 // viewers are the programs that are looked for, the best one first.
 func viewers() []viewer {
+	address := func(host, port string) []string { return []string{"vnc://" + net.JoinHostPort(host, port)} }
 	double := func(host, port string) []string { return []string{host + "::" + port} }
-	return []viewer{
-		{"remote-viewer", func(host, port string) []string { return []string{"vnc://" + net.JoinHostPort(host, port)} }},
-		{"vncviewer", double},
-		{"xtightvncviewer", double},
+	known := []viewer{
+		{program: "remote-viewer", arguments: address},
+		{program: "vncviewer", arguments: double},
+		{program: "xtightvncviewer", arguments: double},
 	}
+	if runtime.GOOS == "darwin" {
+		known = append(known, viewer{program: "open", arguments: address, leaves: true}) // The system's own screen sharing.
+	}
+	return known
 }
 
 func (s *session) vncCommand() *cobra.Command {
@@ -48,7 +57,7 @@ func (s *session) vncCommand() *cobra.Command {
 		if screenshot != "" {
 			return s.screenshot(command.Context(), arguments[0], screenshot)
 		}
-		return s.vnc(command.Context(), arguments[0], port, proxyOnly, streamQuery(timeout, takeOver))
+		return s.vnc(command.Context(), arguments[0], port, proxyOnly, timeout, takeOver)
 	}
 	return command
 }
@@ -70,10 +79,10 @@ func (s *session) screenshot(ctx context.Context, name, file string) error {
 }
 
 // vnc serves one viewer: the screen is exclusive anyway.
-func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly bool, query url.Values) error {
+func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly bool, timeout time.Duration, takeOver bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	connection, err := s.open(ctx, name, query, "vnc")
+	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "vnc")
 	if err != nil {
 		return err
 	}
@@ -82,41 +91,110 @@ func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly b
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // Ends Accept; nobody is left to tell.
-	defer stop()
+	defer listener.Close()
 	host, chosen, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return err
 	}
+	seat := &seat{taken: make(chan struct{})}
+	sessionEnded := make(chan error, 1)
+	go func() { sessionEnded <- copyStream(ctx, connection, seat, seat) }()
 	fmt.Fprintf(s.Out, "The screen of %s is at vnc://%s\n", name, listener.Addr())
-	var viewer *exec.Cmd
+	var viewerEnded <-chan error
 	if !proxyOnly {
-		if viewer, err = startViewer(ctx, host, chosen); err != nil {
+		if viewerEnded, err = s.startViewer(ctx, host, chosen); err != nil {
+			return err
+		}
+		// The viewer is told to end by the context, and gets the time for it.
+		defer func() {
+			cancel()
+			if viewerEnded != nil {
+				<-viewerEnded
+			}
+		}()
+	}
+	accepted := make(chan error, 1)
+	go func() {
+		local, err := listener.Accept()
+		if err == nil {
+			err = seat.take(local)
+		}
+		accepted <- err
+	}()
+	select {
+	case err := <-sessionEnded:
+		return err
+	case err := <-viewerEnded:
+		return fmt.Errorf("the viewer ended before it connected: %w", err)
+	case err := <-accepted:
+		if err != nil {
 			return err
 		}
 	}
-	local, err := listener.Accept()
-	if err != nil {
-		return errors.Join(ctx.Err(), err)
+	defer seat.viewer.Close()
+	return <-sessionEnded
+}
+
+// seat is the place of the viewer in a session. As long as it is empty it keeps what the machine says, so that the end of the
+// session is noticed meanwhile. A machine says little before it is answered.
+type seat struct {
+	taken  chan struct{} // closed when there is a viewer
+	mu     sync.Mutex
+	early  bytes.Buffer
+	viewer net.Conn
+}
+
+// Read implements io.Reader. It blocks until there is a viewer.
+func (s *seat) Read(buffer []byte) (int, error) {
+	<-s.taken
+	return s.viewer.Read(buffer)
+}
+
+// Write implements io.Writer.
+func (s *seat) Write(content []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.viewer == nil {
+		return s.early.Write(content)
 	}
-	defer local.Close()
-	err = copyStream(ctx, connection, local, local)
-	if viewer != nil {
-		cancel()
-		// The viewer is told to end by the context; how it ends does not matter any more.
-		_ = viewer.Wait()
-	}
+	return s.viewer.Write(content)
+}
+
+func (s *seat) take(viewer net.Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.viewer = viewer
+	close(s.taken)
+	_, err := s.early.WriteTo(viewer)
 	return err
 }
 
-func startViewer(ctx context.Context, host, port string) (*exec.Cmd, error) {
+// startViewer starts the best viewer that is installed. The channel says how it ended and closes; it is nil if nobody can know.
+func (s *session) startViewer(ctx context.Context, host, port string) (<-chan error, error) {
 	for _, known := range viewers() {
 		path, err := exec.LookPath(known.program)
 		if err != nil {
 			continue
 		}
 		command := exec.CommandContext(ctx, path, known.arguments(host, port)...)
-		return command, command.Start()
+		command.Stderr = s.ErrOut
+		politely(command)
+		if known.leaves {
+			return nil, command.Run()
+		}
+		if err := command.Start(); err != nil {
+			return nil, err
+		}
+		ended := make(chan error, 1)
+		go func() {
+			err := command.Wait()
+			if err == nil {
+				err = errors.New("without an error")
+			}
+			ended <- err
+			close(ended)
+		}()
+		return ended, nil
 	}
 	return nil, errors.New("no viewer found: install remote-viewer or vncviewer, or use --proxy-only")
 }

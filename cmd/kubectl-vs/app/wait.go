@@ -22,6 +22,7 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 	if err != nil {
 		return err
 	}
+	stopped := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
@@ -50,7 +51,12 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 		}
 		return done(vs), nil
 	})
-	if errors.Is(err, context.DeadlineExceeded) || err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return nil
+	case stopped.Err() != nil:
+		return fmt.Errorf("%s: not waited for any longer (%w), but it goes on; last seen: %s", what, context.Cause(stopped), last)
+	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 		return fmt.Errorf("%s: not done after %v, last seen: %s (try: kubectl vs why %s)", what, timeout, last, name)
 	}
 	return err
@@ -68,5 +74,5 @@ func progress(vs *v1beta1.VirtualServer) string {
 	if pending := vs.Status.PendingOperation; pending != nil && pending.Message != "" {
 		line += fmt.Sprintf(" (%s: %s)", pending.Type, pending.Message)
 	}
-	return line
+	return plain(line)
 }

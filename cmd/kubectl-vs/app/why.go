@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -48,9 +49,7 @@ func (s *session) whyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for depth, link := range explain(found) {
-				fmt.Fprintf(s.Out, "%s%s: %s\n", strings.Repeat("  ", depth), link.object, link.says)
-			}
+			writeChain(s.Out, explain(found))
 			if hint := hint(found); hint != "" {
 				fmt.Fprintln(s.Out, "\nHint:", hint)
 			}
@@ -60,6 +59,12 @@ func (s *session) whyCommand() *cobra.Command {
 			return nil
 		},
 	})
+}
+
+func writeChain(out io.Writer, chain []link) {
+	for depth, link := range chain {
+		fmt.Fprintf(out, "%s%s: %s\n", strings.Repeat("  ", depth), plain(link.object), plain(link.says))
+	}
 }
 
 // gather reads the objects behind a machine, as far as the user may see them.
@@ -138,17 +143,29 @@ func explain(e *evidence) []link {
 		{v1beta1.ConditionReconciled, metav1.ConditionFalse}, {v1beta1.ConditionDataImported, metav1.ConditionFalse},
 		{v1beta1.ConditionFailure, metav1.ConditionTrue},
 	} {
-		if condition := meta.FindStatusCondition(status.Conditions, wanted.kind); condition != nil && condition.Status == wanted.bad {
+		condition := meta.FindStatusCondition(status.Conditions, wanted.kind)
+		if condition != nil && condition.Status == wanted.bad && !e.isNoCause(condition) {
 			add("Condition "+wanted.kind, fmt.Sprintf("%s, %s", condition.Reason, condition.Message))
 		}
 	}
 	e.explainDisk(add)
 	e.explainPod(add)
+	e.explainNode(add)
 	return chain
+}
+
+// isNoCause says that a machine is not stopped because its disk is not imported yet: that comes with the first start.
+func (e *evidence) isNoCause(condition *metav1.Condition) bool {
+	return e.server.Status.PrintableStatus == v1beta1.StatusStopped &&
+		condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
 }
 
 func (e *evidence) explainDisk(add func(object, says string)) {
 	if e.claim == nil || e.claim.Status.Phase != corev1.ClaimPending {
+		return
+	}
+	// Nothing is wrong with a claim that waits for the first start.
+	if e.server.Status.PrintableStatus == v1beta1.StatusStopped && e.storageClass == "" {
 		return
 	}
 	add("PersistentVolumeClaim "+e.claim.Name, firstOf(e.lastWarning("PersistentVolumeClaim", e.claim.Name), "Pending"))
@@ -158,8 +175,12 @@ func (e *evidence) explainDisk(add func(object, says string)) {
 }
 
 func (e *evidence) explainPod(add func(object, says string)) {
-	if e.launcher == nil || e.server.Status.PrintableStatus == v1beta1.StatusRunning {
+	if e.launcher == nil {
 		return
+	}
+	switch e.server.Status.PrintableStatus {
+	case v1beta1.StatusRunning, v1beta1.StatusPaused, v1beta1.StatusStopping, v1beta1.StatusStopped, v1beta1.StatusTerminating:
+		return // The pod is as it should be, or on its way out.
 	}
 	says := string(e.launcher.Status.Phase)
 	for _, condition := range e.launcher.Status.Conditions {
@@ -171,7 +192,10 @@ func (e *evidence) explainPod(add func(object, says string)) {
 		says += ", " + warning
 	}
 	add("Pod "+e.launcher.Name, says)
-	if e.node == nil {
+}
+
+func (e *evidence) explainNode(add func(object, says string)) {
+	if e.node == nil || e.launcher == nil || e.server.Status.PrintableStatus == v1beta1.StatusRunning {
 		return
 	}
 	for _, condition := range e.node.Status.Conditions {

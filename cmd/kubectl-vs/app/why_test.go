@@ -139,6 +139,21 @@ func TestWhy(t *testing.T) {
 			}),
 			chain: []string{"VirtualServer my-vs: Stopping", "Operation Stop by ann: pending. the guest shuts down"},
 		},
+		"it stops, and its pod still runs": {
+			server: machine(is(v1beta1.StatusStopping, "")),
+			world:  []runtime.Object{launcher("virt-launcher-a", 1, func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodRunning })},
+			chain:  []string{"VirtualServer my-vs: Stopping"},
+		},
+		"paused in a pod that runs": {
+			server: machine(is(v1beta1.StatusPaused, "")),
+			world:  []runtime.Object{launcher("virt-launcher-a", 1, func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodRunning })},
+			chain:  []string{"VirtualServer my-vs: Paused"}, hint: "kubectl vs unpause my-vs",
+		},
+		"stopped, with a disk that the first start imports": {
+			server: machine(is(v1beta1.StatusStopped, ""), condition(v1beta1.ConditionDataImported, metav1.ConditionFalse, "WaitForFirstConsumer", "no node")),
+			world:  []runtime.Object{claimOf(corev1.ClaimPending, "local"), &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "local"}}},
+			chain:  []string{"VirtualServer my-vs: Stopped"}, hint: "kubectl vs start my-vs",
+		},
 		"paused":  {server: machine(is(v1beta1.StatusPaused, "")), chain: []string{"VirtualServer my-vs: Paused"}, hint: "kubectl vs unpause my-vs"},
 		"stopped": {server: machine(is(v1beta1.StatusStopped, "")), chain: []string{"VirtualServer my-vs: Stopped"}, hint: "kubectl vs start my-vs"},
 	} {

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// program puts a shell script on the PATH as a program of that name. It finds a folder of its own in $KEEP.
+func program(t *testing.T, name, script string) (keep string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("no shell")
+	}
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+script), 0o700))
+	t.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("KEEP", folder)
+	return folder
+}
+
+// runOn runs a command for a user with the kubeconfig of the tests.
+func runOn(t *testing.T, arguments ...string) error {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, clientcmd.WriteToFile(*kubeconfig(), file))
+	t.Setenv("KUBECONFIG", file)
+	command := NewCommand(genericiooptions.NewTestIOStreamsDiscard())
+	command.SetArgs(arguments)
+	return command.ExecuteContext(t.Context())
+}
+
+func words(t *testing.T, file string) []string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return strings.Fields(string(content))
+}
+
+// What stands before the word virt is ours, and everything after it is virtctl's.
+func TestFlagsBeforeVirtLeadTheConnection(t *testing.T) {
+	keep := program(t, "virtctl", `echo "$@" > "$KEEP/arguments"; cp "${KUBECONFIG%%:*}" "$KEEP/kubeconfig"`)
+	for name, test := range map[string]struct {
+		flags       []string
+		server      string
+		user, token string
+	}{
+		"nothing":          {nil, "https://here:6443", "ann", ""},
+		"a context":        {[]string{"--context", "rare"}, "https://there:6443/behind/a/path", "bob", ""},
+		"with an equals":   {[]string{"--context=rare"}, "https://there:6443/behind/a/path", "bob", ""},
+		"a server":         {[]string{"-s", "https://elsewhere", "--insecure-skip-tls-verify"}, "https://elsewhere", "ann", ""},
+		"a token":          {[]string{"--token", "secret"}, "https://here:6443", overlayContext, "secret"},
+		"many, and a bool": {[]string{"--insecure-skip-tls-verify", "--context", "rare", "-n", "team"}, "https://there:6443/behind/a/path", "bob", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, runOn(t, append(test.flags, "virt", "stop", "my-vs", "--force", "-n", "other")...))
+			assert.Equal(t, []string{"stop", "my-vs", "--force", "-n", "other"}, words(t, filepath.Join(keep, "arguments")))
+			made, err := clientcmd.LoadFromFile(filepath.Join(keep, "kubeconfig"))
+			require.NoError(t, err)
+			assert.Equal(t, test.server+virtPrefix, made.Clusters[overlayContext].Server)
+			assert.Equal(t, test.user, made.Contexts[overlayContext].AuthInfo)
+			if test.token != "" {
+				assert.Equal(t, test.token, made.AuthInfos[overlayContext].Token)
+			}
+		})
+	}
+}
+
+// virtctl would obey these itself and miss the prefix.
+func TestFlagsForTheServerAfterVirtAreRefused(t *testing.T) {
+	keep := program(t, "virtctl", `echo "$@" > "$KEEP/arguments"`)
+	for _, flags := range [][]string{
+		{"--context", "rare"}, {"--context=rare"}, {"--kubeconfig=x"}, {"--cluster", "there"}, {"--server=x"}, {"-s", "x"}, {"-shttps://x"},
+	} {
+		require.ErrorContains(t, runOn(t, append([]string{"virt", "stop", "my-vs"}, flags...)...), "must stand before the word virt", flags)
+		assert.NoFileExists(t, filepath.Join(keep, "arguments"))
+	}
+	require.NoError(t, runOn(t, "virt", "ssh", "root@vm/my-vs", "--", "--context"), "what the guest gets is no flag of ours")
+}
+
+func TestFlagsBeforeAnyCommand(t *testing.T) {
+	text, err := run(t, "--insecure-skip-tls-verify", "--context", "x", "create", "my-vs", "--dry-run=client", "-o", "name")
+	require.NoError(t, err)
+	assert.Equal(t, "virtualserver.tensorstack.dev/my-vs\n", text)
+	text, err = run(t, "--namespace", "x")
+	require.NoError(t, err)
+	assert.Contains(t, text, "Usage:")
+	_, err = run(t, "--context", "x", "stat", "my-vs")
+	require.ErrorContains(t, err, `unknown command "stat" for "kubectl vs", did you mean status?`)
+}
+
+// ssh runs this program again, which must connect as this one was told. Nobody else may read how.
+func TestSSHHandsTheConnectionOn(t *testing.T) {
+	keep := program(t, "ssh", `echo "$@" > "$KEEP/arguments"; file=${KUBECONFIG%%:*}; echo "$file" > "$KEEP/file"
+stat -c %a "$file" "$(dirname "$file")" > "$KEEP/modes"; cp "$file" "$KEEP/kubeconfig"; exit 7`)
+	err := runOn(t, "--token", "secret", "--as", "eve", "--as-uid", "e-1", "--as-group", "g1", "--as-group", "g2", "--as-user-extra", "k=v",
+		"--insecure-skip-tls-verify", "--request-timeout", "7s", "--context", "rare", "-n", "mine", "ssh", "root@my-vs", "--", "uptime")
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 7, exit.ExitCode())
+
+	arguments := strings.Join(words(t, filepath.Join(keep, "arguments")), " ")
+	assert.Contains(t, arguments, "'--request-timeout' '7s' 'port-forward' '--stdio' '--namespace' 'mine' 'my-vs' '22'")
+	assert.NotContains(t, arguments, "secret")
+	made, err := clientcmd.LoadFromFile(filepath.Join(keep, "kubeconfig"))
+	require.NoError(t, err)
+	cluster, user := made.Clusters[overlayContext], made.AuthInfos[overlayContext]
+	assert.Equal(t, "https://there:6443/behind/a/path", cluster.Server)
+	assert.True(t, cluster.InsecureSkipTLSVerify)
+	assert.Equal(t, []any{"secret", "eve", "e-1", []string{"g1", "g2"}, map[string][]string{"k": {"v"}}},
+		[]any{user.Token, user.Impersonate, user.ImpersonateUID, user.ImpersonateGroups, user.ImpersonateUserExtra})
+	assert.Equal(t, []string{"600", "700"}, words(t, filepath.Join(keep, "modes")))
+	assert.NoDirExists(t, filepath.Dir(words(t, filepath.Join(keep, "file"))[0]), "it is gone with ssh")
+}
