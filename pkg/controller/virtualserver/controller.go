@@ -7,7 +7,6 @@ package virtualserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -74,7 +73,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	stopEvents := c.startRecorder(ctx)
 	defer stopEvents()
 
-	if err := errors.Join(c.caches.watch(c.queue.Add), c.watchFailures()); err != nil {
+	if err := c.caches.watch(c.queue.Add, c.sawFailed); err != nil {
 		// Only a programming error gets here: handlers are added before the informers start.
 		utilruntime.HandleErrorWithContext(ctx, err, "Cannot watch")
 		return

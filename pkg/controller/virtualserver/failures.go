@@ -1,10 +1,8 @@
 package virtualserver
 
 import (
-	"fmt"
 	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
@@ -44,25 +42,13 @@ func (f *failures) forget(key cache.ObjectName, written *v1beta1.MachineFailure)
 	}
 }
 
-// watchFailures looks at every instance as it ends: at this moment it shows whether somebody wanted that.
-func (c *Controller) watchFailures() error {
-	handler, err := c.caches.instances.AddEventHandler(handle(func(object metav1.Object) {
-		vmi, ok := object.(*kubevirtv1.VirtualMachineInstance)
-		if !ok || vmi.Status.Phase != kubevirtv1.Failed {
-			return
+// sawFailed looks at an instance as it ends: at this moment it shows whether somebody wanted that.
+func (c *Controller) sawFailed(vmi *kubevirtv1.VirtualMachineInstance) {
+	for _, key := range c.caches.serversOf(vmi.Namespace, vmi.Name) {
+		if failure := c.failureOf(key, vmi); failure != nil {
+			c.failures.remember(key, failure)
 		}
-		for _, key := range c.caches.serversOf(vmi.Namespace, vmi.Name) {
-			if failure := c.failureOf(key, vmi); failure != nil {
-				c.failures.remember(key, failure)
-				c.queue.Add(key)
-			}
-		}
-	}))
-	if err != nil {
-		return fmt.Errorf("watch for failures: %w", err)
 	}
-	c.caches.handlers = append(c.caches.handlers, handler)
-	return nil
 }
 
 // failureOf returns the unexpected end of an instance if the status of the VirtualServer does not have it yet.

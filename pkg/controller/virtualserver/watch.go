@@ -17,8 +17,8 @@ import (
 )
 
 // watch makes every change of an object put the VirtualServers that it concerns into the queue. It is called before the
-// informers start.
-func (c *caches) watch(enqueue func(cache.ObjectName)) error {
+// informers start. failed is called with an instance that has failed, before its VirtualServer is enqueued.
+func (c *caches) watch(enqueue func(cache.ObjectName), failed func(*kubevirtv1.VirtualMachineInstance)) error {
 	// All objects behind a VirtualServer have the name of its machine.
 	byOwnName := func(object metav1.Object) {
 		servers := c.serversOf(object.GetNamespace(), object.GetName())
@@ -37,8 +37,13 @@ func (c *caches) watch(enqueue func(cache.ObjectName)) error {
 		c.servers: handle(func(object metav1.Object) {
 			enqueue(cache.ObjectName{Namespace: object.GetNamespace(), Name: object.GetName()})
 		}),
-		c.machines:  handle(byOwnName),
-		c.instances: handle(byOwnName),
+		c.machines: handle(byOwnName),
+		c.instances: handle(func(object metav1.Object) {
+			if vmi, ok := object.(*kubevirtv1.VirtualMachineInstance); ok && vmi.Status.Phase == kubevirtv1.Failed {
+				failed(vmi)
+			}
+			byOwnName(object)
+		}),
 		c.volumes:   handle(byOwnName),
 		c.claims:    handle(byOwnName),
 		c.services:  handle(byOwnName),
