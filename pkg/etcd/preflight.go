@@ -16,6 +16,13 @@ import (
 // endpointTimeout is how long one endpoint may take to tell its version.
 const endpointTimeout = 10 * time.Second
 
+// A connection that carries a watch or a lease is asked whether it is alive this often, and given up after this long: without
+// that a node that loses its power is noticed after a quarter of an hour. gRPC asks no more often than every 10 s.
+const (
+	keepAliveTime    = 10 * time.Second
+	keepAliveTimeout = 5 * time.Second
+)
+
 // CheckTransport refuses addresses over which objects, and so passwords in cloud-init, would travel in the clear: http is
 // for the loopback interface only. It also refuses https without a CA and half a key pair.
 func CheckTransport(config storagebackend.TransportConfig) error {
@@ -55,7 +62,10 @@ func isLoopback(host string) bool {
 
 // NewClient returns a client of the etcd. The caller closes it.
 func NewClient(ctx context.Context, config storagebackend.TransportConfig) (*clientv3.Client, error) {
-	clientConfig := clientv3.Config{Endpoints: config.ServerList, DialTimeout: endpointTimeout, Context: ctx}
+	clientConfig := clientv3.Config{
+		Endpoints: config.ServerList, DialTimeout: endpointTimeout, Context: ctx,
+		DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
+	}
 	if config.TrustedCAFile != "" || config.CertFile != "" {
 		tls, err := transport.TLSInfo{
 			CertFile: config.CertFile, KeyFile: config.KeyFile, TrustedCAFile: config.TrustedCAFile,

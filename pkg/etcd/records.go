@@ -18,6 +18,8 @@ const (
 	recordsLast = 10
 	// removeTimeout bounds what is done when a record, or the process, ends.
 	removeTimeout = 2 * time.Second
+	// reachTimeout bounds what is asked of a store that may be out of reach.
+	reachTimeout = 5 * time.Second
 	// roundPause is the time between two attempts to reach the store.
 	roundPause = time.Second
 )
@@ -49,15 +51,17 @@ func NewRecords(client *clientv3.Client, prefix string) *Records {
 	return &Records{client: client, prefix: prefix, anew: make(chan struct{}, 1)}
 }
 
-// Put writes a record in place of the one that has the revision, or of none if that is 0. If there is another one then that
-// is returned, and nothing is written.
-func (r *Records) Put(ctx context.Context, key string, value []byte, instead int64) (*Record, error) {
+// Put writes a record in place of the one that has the revision, or of none if that is 0, and returns the revision of what it
+// wrote. If there is another one then that is returned, and nothing is written. After an error the record may be written.
+func (r *Records) Put(ctx context.Context, key string, value []byte, instead int64) (revision int64, other *Record, err error) {
 	r.mu.Lock()
 	lease := r.lease
 	r.mu.Unlock()
 	if lease == clientv3.NoLease {
-		return nil, errors.New("etcd is out of reach")
+		return 0, nil, errors.New("etcd is out of reach")
 	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
 	at := r.prefix + key
 	for {
 		answer, err := r.client.Txn(ctx).
@@ -65,13 +69,13 @@ func (r *Records) Put(ctx context.Context, key string, value []byte, instead int
 			Then(clientv3.OpPut(at, string(value), clientv3.WithLease(lease))).
 			Else(clientv3.OpGet(at)).Commit()
 		if err != nil {
-			return nil, fmt.Errorf("write %s to etcd: %w", at, err)
+			return 0, nil, fmt.Errorf("write %s to etcd: %w", at, err)
 		}
 		if answer.Succeeded {
-			return nil, nil
+			return answer.Header.Revision, nil, nil
 		}
 		if found := answer.Responses[0].GetResponseRange().Kvs; len(found) > 0 {
-			return &Record{Key: key, Value: found[0].Value, Revision: found[0].ModRevision}, nil
+			return 0, &Record{Key: key, Value: found[0].Value, Revision: found[0].ModRevision}, nil
 		}
 		// It has gone meanwhile.
 		instead = 0
@@ -119,32 +123,37 @@ func (r *Records) Run(ctx context.Context, put func(context.Context) error, chan
 
 // round lasts as long as one lease.
 func (r *Records) round(ctx context.Context, put func(context.Context) error, changed func(Record)) error {
-	lease, err := r.client.Grant(ctx, recordsLast)
+	lease, revision, err := r.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("get a lease: %w", err)
+		return err
 	}
 	// It outlives the context, so that the records of sessions that are about to end are kept until then.
 	outlasting := context.WithoutCancel(ctx)
-	session, err := concurrency.NewSession(r.client, concurrency.WithLease(lease.ID), concurrency.WithContext(outlasting))
+	session, err := concurrency.NewSession(r.client, concurrency.WithLease(lease), concurrency.WithContext(outlasting))
 	if err != nil {
 		return fmt.Errorf("keep the lease: %w", err)
 	}
 	defer func() {
 		r.carry(clientv3.NoLease)
 		session.Orphan()
-		ctx, cancel := context.WithTimeout(outlasting, removeTimeout)
+		if ctx.Err() == nil {
+			// The records stay until the next lease has them, or until this one runs out: nobody gets in between.
+			return
+		}
+		revoking, cancel := context.WithTimeout(outlasting, removeTimeout)
 		defer cancel()
 		// If this fails the lease ends by itself.
-		_, _ = r.client.Revoke(ctx, lease.ID)
+		_, _ = r.client.Revoke(revoking, lease)
 	}()
-	now, err := r.client.Get(ctx, r.prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
-	if err != nil {
-		return fmt.Errorf("read the revision: %w", err)
-	}
 	watching, stop := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer stop()
-	watch := r.client.Watch(watching, r.prefix, clientv3.WithPrefix(), clientv3.WithFilterDelete(), clientv3.WithRev(now.Header.Revision+1))
-	r.carry(lease.ID)
+	watch := r.client.Watch(watching, r.prefix, clientv3.WithPrefix(), clientv3.WithFilterDelete(), clientv3.WithRev(revision+1))
+	select {
+	case <-r.anew:
+		// This round makes them anew already.
+	default:
+	}
+	r.carry(lease)
 	if err := put(ctx); err != nil {
 		return err
 	}
@@ -165,6 +174,21 @@ func (r *Records) round(ctx context.Context, put func(context.Context) error, ch
 			}
 		}
 	}
+}
+
+// begin gets a lease, and the revision of the store at that time.
+func (r *Records) begin(ctx context.Context) (clientv3.LeaseID, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	lease, err := r.client.Grant(ctx, recordsLast)
+	if err != nil {
+		return clientv3.NoLease, 0, fmt.Errorf("get a lease: %w", err)
+	}
+	now, err := r.client.Get(ctx, r.prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		return clientv3.NoLease, 0, fmt.Errorf("read the revision: %w", err)
+	}
+	return lease.ID, now.Header.Revision, nil
 }
 
 func (r *Records) carry(lease clientv3.LeaseID) {

@@ -222,6 +222,10 @@ func (r *relay) whyBackendEnded(ctx context.Context, ended outcome) (Closing, bo
 		}
 		break
 	}
+	if ctx.Err() != nil {
+		// Asking ended for the same reason.
+		return causeOf(ctx), true
+	}
 	if late, ok := <-answer; ok {
 		said = late
 	}

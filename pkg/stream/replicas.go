@@ -42,29 +42,29 @@ func (r *replicas) announce(session Session) ([]byte, error) {
 	return json.Marshal(announcement{Session: session, Replica: r.self})
 }
 
-// claim makes the session the only one of its stream in all replicas. Whoever holds it, if the claim is stronger, is told by
-// the replica that serves them.
-func (r *replicas) claim(ctx context.Context, session Session, claim claim) error {
+// claim makes the session the only one of its stream in all replicas, and returns the revision of its record. Whoever holds it,
+// if the claim is stronger, is told by the replica that serves them. After an error that is no conflict there may be a record.
+func (r *replicas) claim(ctx context.Context, session Session, claim claim) (int64, error) {
 	if r == nil || !session.Kind.exclusive() {
-		return nil
+		return 0, nil
 	}
 	value, err := r.announce(session)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	instead := int64(0)
 	for {
-		other, err := r.records.Put(ctx, keyOf(session), value, instead)
+		revision, other, err := r.records.Put(ctx, keyOf(session), value, instead)
 		if err != nil {
-			return apierrors.NewServiceUnavailable("the sessions of the other replicas of the server are not known: " + err.Error())
+			return 0, apierrors.NewServiceUnavailable("the sessions of the other replicas of the server are not known: " + err.Error())
 		}
 		if other == nil {
-			return nil
+			return revision, nil
 		}
 		var holder announcement
 		// What cannot be read, or is our own, is left from before: this replica has no such session open.
 		if json.Unmarshal(other.Value, &holder) == nil && holder.Replica != r.self && !claim.beats(holder.Session, session.User) {
-			return heldBy(holder.Session)
+			return 0, heldBy(holder.Session)
 		}
 		instead = other.Revision
 	}
@@ -118,53 +118,92 @@ func (s *Sessions) Share(ctx context.Context) {
 func (s *Sessions) announceAll(ctx context.Context) error {
 	var errs []error
 	for _, held := range s.exclusive() {
-		errs = append(errs, s.announceAgain(ctx, held))
+		if err := s.announceAgain(ctx, held); err != nil {
+			errs = append(errs, fmt.Errorf("announce the %s of %s/%s: %w", held.Kind, held.Namespace, held.Name, err))
+		}
 	}
 	return errors.Join(errs...)
 }
 
 func (s *Sessions) announceAgain(ctx context.Context, held *lease) error {
+	select {
+	case <-held.decided:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	value, err := s.replicas.announce(held.Session)
 	if err != nil {
 		return err
 	}
-	other, err := s.replicas.records.Put(ctx, keyOf(held.Session), value, 0)
-	if err == nil && other != nil {
-		var holder announcement
-		if json.Unmarshal(other.Value, &holder) == nil && holder.Replica != s.replicas.self {
-			s.yield(holder)
-			return nil
+	instead := int64(0)
+	for s.holds(held.ID) {
+		revision, other, err := s.replicas.records.Put(ctx, keyOf(held.Session), value, instead)
+		if err != nil {
+			return err
 		}
-		_, err = s.replicas.records.Put(ctx, keyOf(held.Session), value, other.Revision)
+		if other == nil {
+			s.decide(held, revision)
+			break
+		}
+		var holder announcement
+		if json.Unmarshal(other.Value, &holder) == nil {
+			if holder.Replica != s.replicas.self {
+				held.cancel(takenOver(holder.User, holder.Kind))
+				return nil
+			}
+			if holder.ID != held.ID && s.holds(holder.ID) {
+				// Ours has ended meanwhile, and this is its successor.
+				return nil
+			}
+		}
+		instead = other.Revision
 	}
-	if err != nil {
-		return fmt.Errorf("announce the %s of %s/%s: %w", held.Kind, held.Namespace, held.Name, err)
-	}
-	s.mu.Lock()
-	_, open := s.open[held.ID]
-	open = open && !held.ending
-	s.mu.Unlock()
-	if !open {
+	if !s.holds(held.ID) {
 		s.replicas.release(ctx, held.Session)
 	}
 	return nil
 }
 
-// hear is told of each session that a replica announces.
+// holds says whether a session of this replica is open and stays so.
+func (s *Sessions) holds(id types.UID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held, open := s.open[id]
+	return open && !held.ending
+}
+
+// hear is told of each session that a replica announces. One of ours that was announced later has taken the stream over from
+// that one. Of one whose claim is still on its way nobody knows yet which is the later.
 func (s *Sessions) hear(record etcd.Record) {
 	var holder announcement
-	if json.Unmarshal(record.Value, &holder) == nil && holder.Replica != s.replicas.self {
-		s.yield(holder)
+	if json.Unmarshal(record.Value, &holder) != nil || holder.Replica == s.replicas.self {
+		return
+	}
+	for _, held := range s.exclusive() {
+		if keyOf(held.Session) != keyOf(holder.Session) {
+			continue
+		}
+		s.mu.Lock()
+		switch {
+		case held.revision == 0:
+			held.rival = &rival{revision: record.Revision, reason: takenOver(holder.User, holder.Kind)}
+		case record.Revision > held.revision:
+			held.cancel(takenOver(holder.User, holder.Kind))
+		}
+		s.mu.Unlock()
 	}
 }
 
-// yield ends our session of a stream that somebody holds at another replica.
-func (s *Sessions) yield(holder announcement) {
-	for _, held := range s.exclusive() {
-		if keyOf(held.Session) == keyOf(holder.Session) {
-			held.cancel(takenOver(holder.User, holder.Kind))
-		}
+// decide tells the revision of the record of a session.
+func (s *Sessions) decide(held *lease, revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held.revision = revision
+	if held.rival != nil && held.rival.revision > revision {
+		held.cancel(held.rival.reason)
 	}
+	// After a restore of the store its revisions mean something else.
+	held.rival = nil
 }
 
 // exclusive returns the exclusive sessions of this replica.

@@ -108,6 +108,86 @@ func TestAConsoleIsExclusiveOverAllReplicas(t *testing.T) {
 	assert.Empty(t, users(t, first))
 }
 
+// Both replicas take the console over at the same time. Whoever was later has it, and not nobody.
+func TestOneOfTwoTakersHasTheConsole(t *testing.T) {
+	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	first, _ := newReplica(t, store)
+	second, _ := newReplica(t, store)
+	heard := func(sessions *Sessions, held *lease) func() bool {
+		return func() bool {
+			sessions.mu.Lock()
+			defer sessions.mu.Unlock()
+			return held.rival != nil
+		}
+	}
+
+	later, _, err := second.add(consoleOf("bob"))
+	require.NoError(t, err)
+	earlier, err := first.acquire(t.Context(), consoleOf("alice"), claim{takeOver: true})
+	require.NoError(t, err)
+	soon(t, "bob's replica hears of alice", heard(second, later))
+	later, err = second.claim(t.Context(), later, claim{takeOver: true})
+	require.NoError(t, err)
+	<-earlier.ctx.Done()
+	require.NoError(t, later.ctx.Err())
+	first.release(earlier)
+	second.release(later)
+
+	earlier, _, err = first.add(consoleOf("alice"))
+	require.NoError(t, err)
+	revision, err := first.replicas.claim(t.Context(), earlier.Session, claim{})
+	require.NoError(t, err)
+	later, err = second.acquire(t.Context(), consoleOf("bob"), claim{takeOver: true})
+	require.NoError(t, err)
+	soon(t, "alice's replica hears of bob", heard(first, earlier))
+	first.decide(earlier, revision)
+	require.Error(t, earlier.ctx.Err(), "bob was later")
+	require.NoError(t, later.ctx.Err())
+	first.release(earlier)
+	second.release(later)
+}
+
+// Nothing is known of a claim whose answer is lost. It must not keep others out.
+func TestAClaimThatFailsLeavesNoRecord(t *testing.T) {
+	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	first, _ := newReplica(t, store)
+	second, _ := newReplica(t, store)
+	lost, _, err := first.add(consoleOf("alice"))
+	require.NoError(t, err)
+	_, err = first.replicas.claim(t.Context(), lost.Session, claim{})
+	require.NoError(t, err)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = first.claim(ended, lost, claim{})
+	require.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+	held, err := second.acquire(t.Context(), consoleOf("bob"), claim{})
+	require.NoError(t, err)
+	second.release(held)
+}
+
+// A session that ends while it is announced again leaves the record of the next one alone.
+func TestWhatHasEndedIsNotAnnounced(t *testing.T) {
+	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	first, _ := newReplica(t, store)
+	second, _ := newReplica(t, store)
+	before, err := first.acquire(t.Context(), consoleOf("alice"), claim{})
+	require.NoError(t, err)
+	first.release(before)
+	held, err := first.acquire(t.Context(), consoleOf("bob"), claim{})
+	require.NoError(t, err)
+	require.NoError(t, first.announceAgain(t.Context(), before))
+	assert.Equal(t, []string{"bob"}, users(t, second))
+	first.release(held)
+	require.NoError(t, first.announceAgain(t.Context(), held))
+	assert.Empty(t, users(t, second))
+}
+
 // A session of a process that was killed is forgotten. One that is open in this very process is not, whatever the records say.
 func TestRecordsOfADeadReplicaVanish(t *testing.T) {
 	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())

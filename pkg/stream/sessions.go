@@ -56,8 +56,23 @@ type lease struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{}
-	// ending says that the session is being given up. Sessions.mu guards it.
+	// decided is closed when it is known whether the session may be: no other replica has a stronger one.
+	decided chan struct{}
+
+	// Sessions.mu guards the rest.
+
+	// ending says that the session is being given up.
 	ending bool
+	// revision is that of the session's record, or 0 if it has none yet.
+	revision int64
+	// rival is the last session of the same stream that another replica announced while this one had no record.
+	rival *rival
+}
+
+// rival is a session of another replica.
+type rival struct {
+	revision int64
+	reason   Closing
 }
 
 // NewSessions returns an empty registry. Without records there are no other replicas.
@@ -102,11 +117,7 @@ func (s *Sessions) acquire(ctx context.Context, session Session, claim claim) (*
 			return nil, err
 		}
 		if created != nil {
-			if err := s.replicas.claim(ctx, session, claim); err != nil {
-				s.forget(created)
-				return nil, err
-			}
-			return created, nil
+			return s.claim(ctx, created, claim)
 		}
 		if !claim.beats(holder.Session, session.User) {
 			return nil, heldBy(holder.Session)
@@ -118,6 +129,23 @@ func (s *Sessions) acquire(ctx context.Context, session Session, claim claim) (*
 			return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("the session of %s did not end in time; try again", holder.User))
 		}
 	}
+}
+
+// claim makes a session that was registered known to the other replicas, or forgets it.
+func (s *Sessions) claim(ctx context.Context, created *lease, claim claim) (*lease, error) {
+	defer close(created.decided)
+	revision, err := s.replicas.claim(ctx, created.Session, claim)
+	switch {
+	case apierrors.IsConflict(err):
+		s.forget(created)
+		return nil, err
+	case err != nil:
+		// The record may have been written, and would live as long as this process.
+		s.release(created)
+		return nil, err
+	}
+	s.decide(created, revision)
+	return created, nil
 }
 
 // add registers a session, or returns the one that is in the way.
@@ -135,7 +163,7 @@ func (s *Sessions) add(session Session) (created, holder *lease, err error) {
 		}
 	}
 	ctx, cancel := context.WithCancelCause(s.ending)
-	created = &lease{Session: session, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	created = &lease{Session: session, ctx: ctx, cancel: cancel, done: make(chan struct{}), decided: make(chan struct{})}
 	s.open[session.ID] = created
 	return created, nil, nil
 }

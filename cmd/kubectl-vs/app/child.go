@@ -65,9 +65,15 @@ func (s *session) keepTerminal() func() {
 	if !ok || !inForeground(int(file.Fd())) {
 		return func() {}
 	}
-	state, err := term.GetState(int(file.Fd()))
+	terminal := int(file.Fd())
+	state, err := term.GetState(terminal)
 	if err != nil {
 		return func() {}
 	}
-	return func() { _ = term.Restore(int(file.Fd()), state) } // The terminal may be gone, and then it does not matter.
+	return func() {
+		// In the background it is somebody else's by now, and touching it would stop us.
+		if inForeground(terminal) {
+			_ = term.Restore(terminal, state) // The terminal may be gone, and then it does not matter.
+		}
+	}
 }

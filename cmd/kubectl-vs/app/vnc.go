@@ -125,7 +125,8 @@ func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly b
 	case err := <-sessionEnded:
 		return err
 	case err := <-viewerEnded:
-		return fmt.Errorf("the viewer ended before it connected: %w", err)
+		// Not wrapped: the code of the viewer is not ours, as that of ssh is.
+		return fmt.Errorf("the viewer ended before it connected: %v", err)
 	case err := <-accepted:
 		if err != nil {
 			return err
