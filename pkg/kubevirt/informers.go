@@ -14,8 +14,8 @@ import (
 )
 
 // MachineInformer returns an informer of the VirtualMachines of all namespaces that the selector matches. The caller runs
-// it. A kind that is not installed when it starts counts as one without objects until it is: a VirtualServer can be deleted,
-// or say what is missing, without KubeVirt and CDI.
+// it. A kind that is not installed counts as one without objects: a VirtualServer can be deleted, or say what is missing,
+// without KubeVirt and CDI.
 func (c *Client) MachineInformer(selector labels.Selector, indexers cache.Indexers) cache.SharedIndexInformer {
 	client := c.kubevirt.KubevirtV1().VirtualMachines(metav1.NamespaceAll)
 	return newInformer(c.kubevirt, &kubevirtv1.VirtualMachine{}, &kubevirtv1.VirtualMachineList{}, selector, indexers,
@@ -56,7 +56,7 @@ func newInformer(
 		return options
 	}
 	listWatch := &cache.ListWatch{
-		ListWithContextFunc: missingUntilInstalled(empty, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: missingIsEmpty(empty, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return list(ctx, selected(options))
 		}),
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -68,17 +68,13 @@ func newInformer(
 		cache.SharedIndexInformerOptions{Indexers: indexers})
 }
 
-// missingUntilInstalled answers with an empty list while the kind was never found. Once it was, a 404 is an error as any other:
-// what the informer holds is then better than nothing.
-func missingUntilInstalled(empty runtime.Object, list cache.ListWithContextFunc) cache.ListWithContextFunc {
-	// One reflector calls this, from one goroutine.
-	installed := false
+// missingIsEmpty answers with an empty list while the kind does not exist. With its definition Kubernetes deletes all its objects.
+func missingIsEmpty(empty runtime.Object, list cache.ListWithContextFunc) cache.ListWithContextFunc {
 	return func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		objects, err := list(ctx, options)
-		if apierrors.IsNotFound(err) && !installed {
+		if apierrors.IsNotFound(err) {
 			return empty.DeepCopyObject(), nil
 		}
-		installed = installed || err == nil
 		return objects, err
 	}
 }

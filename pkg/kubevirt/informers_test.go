@@ -22,7 +22,7 @@ func TestKindThatIsNotInstalledCountsAsEmpty(t *testing.T) {
 	one := &kubevirtv1.VirtualMachineList{Items: []kubevirtv1.VirtualMachine{{}}}
 	var answer runtime.Object
 	var failure error
-	list := missingUntilInstalled(&kubevirtv1.VirtualMachineList{}, func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+	list := missingIsEmpty(&kubevirtv1.VirtualMachineList{}, func(context.Context, metav1.ListOptions) (runtime.Object, error) {
 		return answer, failure
 	})
 	for _, step := range []struct {
@@ -35,7 +35,7 @@ func TestKindThatIsNotInstalledCountsAsEmpty(t *testing.T) {
 		{nil, missing, false, 0},
 		{nil, missing, false, 0},
 		{one, nil, false, 1},
-		{nil, missing, true, 0},
+		{nil, missing, false, 0},
 	} {
 		answer, failure = step.answer, step.err
 		objects, err := list(t.Context(), metav1.ListOptions{})

@@ -29,6 +29,9 @@ const (
 	// AnnotationAppliedRunStrategy stands on the VirtualMachine and holds the strategy that the controller last wrote to
 	// its spec. A spec that differs from it was changed by somebody else.
 	AnnotationAppliedRunStrategy = "tensorstack.dev/applied-run-strategy"
+	// AnnotationImported stands on the PersistentVolumeClaim of a root disk that holds its image, whatever becomes of the
+	// DataVolume that filled it: CDI calls it failed when the volume is lost, and after that comes back.
+	AnnotationImported = "tensorstack.dev/imported"
 	// AnnotationApplied stands on the template of the VirtualMachine, and so on the VirtualMachineInstance. It records
 	// what the template was made with, see record.
 	AnnotationApplied = "tensorstack.dev/applied"

@@ -82,7 +82,10 @@ func (p *pass) ensureName(ctx context.Context) error {
 	p.vs.Status.VM.Name = choice.name
 	if choice.strategy != "" {
 		p.vs.Status.RunStrategy = choice.strategy
-		p.vs.Status.PendingOperation = nil
+		if p.vs.Status.PendingOperation != nil {
+			p.endOperation(v1beta1.OperationFailed, "The machine of an earlier VirtualServer of this name was adopted as it is. "+
+				"Ask again if it is still wanted.")
+		}
 	}
 	if err := p.putStatus(ctx); err != nil {
 		return err
@@ -160,14 +163,14 @@ func (p *pass) relabel(ctx context.Context) error {
 }
 
 // checkTaken turns the error of a create into errNameTaken if an object of somebody else has the name. An object of ours
-// that the cache does not hold yet is a Conflict: the next pass sees it.
+// that the cache does not hold yet is errUnseen.
 func (p *pass) checkTaken(err error, read func() (metav1.Object, error)) error {
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	live, readErr := read()
 	if apierrors.IsNotFound(readErr) {
-		return errStale
+		return errUnseen
 	}
 	if readErr != nil {
 		return readErr
@@ -175,7 +178,7 @@ func (p *pass) checkTaken(err error, read func() (metav1.Object, error)) error {
 	if ownershipOf(live, p.vs) == foreign {
 		return fmt.Errorf("%w: %s", errNameTaken, err.Error())
 	}
-	return errStale
+	return errUnseen
 }
 
 // rehash takes another name after a collision, unless the machine or its disk exists already under the present one.

@@ -32,6 +32,9 @@ func (p *pass) finalize(ctx context.Context) error {
 		return p.removeFinalizer(ctx)
 	}
 	p.load()
+	if err := p.confirmVolume(ctx); err != nil {
+		return err
+	}
 	for _, name := range formerNames(p.vs) {
 		former := p.under(name)
 		if step := decideDeletion(former.remains()); step != stepFinish {
@@ -248,6 +251,10 @@ func release(claim *corev1.PersistentVolumeClaim, vs *v1beta1.VirtualServer) {
 		delete(claim.Labels, key)
 	}
 	delete(claim.Annotations, translate.AnnotationName)
+	// However the DataVolume is deleted after this, garbage collection does not take the claim along.
+	claim.OwnerReferences = slices.DeleteFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		return owner.Kind == "DataVolume"
+	})
 	metav1.SetMetaDataLabel(&claim.ObjectMeta, labelRetainedFrom, labels[translate.LabelName])
 }
 
@@ -305,7 +312,10 @@ func (p *pass) removeFinalizer(ctx context.Context) error {
 	modified := p.before.DeepCopy()
 	modified.Finalizers = slices.DeleteFunc(modified.Finalizers, func(name string) bool { return name == finalizer })
 	err := p.patchServer(ctx, modified)
-	if err != nil && !apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) {
+		return errFinalized
+	}
+	if err != nil {
 		return err
 	}
 	p.emit(eventNormal, "Deleted", "The machine and everything behind it are gone")

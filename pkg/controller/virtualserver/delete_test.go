@@ -52,8 +52,9 @@ func TestPresenceOfNothing(t *testing.T) {
 func TestReleasedClaimIsForeign(t *testing.T) {
 	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "1"}}
 	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
-		Labels:      map[string]string{"theirs": "stays"},
-		Annotations: map[string]string{translate.AnnotationName: "web"},
+		Labels:          map[string]string{"theirs": "stays"},
+		Annotations:     map[string]string{translate.AnnotationName: "web"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "Tenant", Name: "theirs"}, {Kind: "DataVolume", Name: "x"}},
 	}}
 	for key, value := range translate.Labels(vs) {
 		claim.Labels[key] = value
@@ -64,6 +65,7 @@ func TestReleasedClaimIsForeign(t *testing.T) {
 
 	assert.Equal(t, foreign, ownershipOf(claim, vs))
 	assert.Equal(t, map[string]string{"theirs": "stays", labelRetainedFrom: "web"}, claim.Labels)
+	assert.Equal(t, []metav1.OwnerReference{{Kind: "Tenant", Name: "theirs"}}, claim.OwnerReferences, "nothing takes it along")
 	again := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "2"}}
 	assert.Equal(t, foreign, ownershipOf(claim, again), "a new VirtualServer of the name does not take it")
 }

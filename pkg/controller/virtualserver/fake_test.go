@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -32,8 +33,10 @@ type fakeKubeVirt struct {
 	// calls are the writes, such as "create VirtualMachine".
 	calls []string
 	// fail returns the error of a write, or nil.
-	fail    func(call string) error
-	version int
+	fail func(call string) error
+	// refuseMachine returns the error of a write of this machine, or nil.
+	refuseMachine func(*kubevirtv1.VirtualMachine) error
+	version       int
 }
 
 var _ KubeVirt = &fakeKubeVirt{}
@@ -44,6 +47,8 @@ func newFakeKubeVirt() *fakeKubeVirt {
 		instances: map[string]*kubevirtv1.VirtualMachineInstance{},
 		volumes:   map[string]*cdiv1.DataVolume{},
 		fail:      func(string) error { return nil },
+
+		refuseMachine: func(*kubevirtv1.VirtualMachine) error { return nil },
 	}
 }
 
@@ -97,7 +102,7 @@ func (f *fakeKubeVirt) CreateDataVolume(_ context.Context, dv *cdiv1.DataVolume)
 }
 
 func (f *fakeKubeVirt) PatchMachine(_ context.Context, _, vm *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, error) {
-	if err := f.write("patch VirtualMachine"); err != nil {
+	if err := errors.Join(f.write("patch VirtualMachine"), f.refuseMachine(vm)); err != nil {
 		return nil, err
 	}
 	f.machines[vm.Name] = vm
@@ -160,6 +165,8 @@ type bench struct {
 	kubernetes *kubernetesfake.Clientset
 	servers    *versionedfake.Clientset
 	events     *record.FakeRecorder
+	// volumesUnseen keeps the cache of DataVolumes empty, as it is for a while after CDI was installed.
+	volumesUnseen bool
 }
 
 const testNamespace = "ns"
@@ -206,12 +213,19 @@ func (b *bench) fill() {
 		add(b.caches.instances, vmi)
 	}
 	for _, dv := range b.kubevirt.volumes {
-		add(b.caches.volumes, dv)
+		if !b.volumesUnseen {
+			add(b.caches.volumes, dv)
+		}
 	}
 	secrets, err := b.kubernetes.CoreV1().Secrets(testNamespace).List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)
 	for i := range secrets.Items {
 		add(b.caches.secrets, &secrets.Items[i])
+	}
+	claims, err := b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range claims.Items {
+		add(b.caches.claims, &claims.Items[i])
 	}
 	services, err := b.kubernetes.CoreV1().Services(testNamespace).List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)

@@ -25,7 +25,7 @@ func (p *pass) held() bool {
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before: nothing else
 // leaves one behind. One whose volume is lost may have been, though CDI may call that a failure then.
 func imported(volume *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) bool {
-	if claim != nil && claim.Status.Phase == corev1.ClaimLost {
+	if claim != nil && (claim.Status.Phase == corev1.ClaimLost || markedImported(claim)) {
 		return true
 	}
 	if volume == nil {
@@ -44,24 +44,13 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 		return nil
 	}
 	state := p.strategyState()
-	options := translate.Options{}
-	verdict := decideStrategy(state)
-	if verdict == strategyRecord || verdict == strategyWrite || verdict == strategyOverride {
-		options.RunStrategy = state.wanted
-	}
-	if p.holdsStrategy() && verdict != strategyRecord {
-		options.RunStrategy = ""
-	}
-	if options.RunStrategy == v1beta1.RunStrategyHalted && queuedStart(p.machine) != nil {
-		// KubeVirt would turn Halted into Always for it. It is taken back first, which starts the next pass.
-		options.RunStrategy = ""
-		if err := p.cancelRequests(ctx); err != nil {
-			return err
-		}
-	}
-	desired, err := p.desiredMachine(options)
+	verdict, strategy, err := p.strategyToWrite(ctx, state)
 	if err != nil {
-		return errors.Join(err, p.writeStrategy(ctx, options.RunStrategy))
+		return err
+	}
+	desired, err := p.desiredMachine(translate.Options{RunStrategy: strategy})
+	if err != nil {
+		return errors.Join(err, p.writeStrategy(ctx, verdict, strategy))
 	}
 	merged, changed := translate.MergeVirtualMachine(p.machine, desired)
 	p.desired = merged
@@ -69,7 +58,7 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 		return nil
 	}
 	machine, err := p.clients.KubeVirt.PatchMachine(ctx, p.machine, merged)
-	if err == nil && verdict == strategyOverride && options.RunStrategy != "" {
+	if err == nil && verdict == strategyOverride && strategy != "" {
 		p.emit(eventWarning, "RunStrategyOverridden", fmt.Sprintf(
 			"Run strategy %s was set on VirtualMachine %s, but %s is in force here and was set again",
 			state.machine, p.machine.Name, state.wanted))
@@ -77,7 +66,7 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 	if err != nil {
 		err = failed("update VirtualMachine "+p.name(), err)
 		if !isConflict(err) {
-			err = errors.Join(err, p.writeStrategy(ctx, options.RunStrategy))
+			err = errors.Join(err, p.writeStrategy(ctx, verdict, strategy))
 		}
 		return err
 	}
@@ -85,13 +74,33 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 	return nil
 }
 
+// strategyToWrite returns the strategy that the machine is to get now, or nothing if it keeps the one that it has.
+func (p *pass) strategyToWrite(ctx context.Context, state strategyState) (strategyVerdict, v1beta1.RunStrategy, error) {
+	strategy := v1beta1.RunStrategy("")
+	verdict := decideStrategy(state)
+	if verdict == strategyRecord || verdict == strategyWrite || verdict == strategyOverride {
+		strategy = state.wanted
+	}
+	if p.holdsStrategy() && verdict != strategyRecord {
+		strategy = ""
+	}
+	if strategy == v1beta1.RunStrategyHalted && queuedStart(p.machine) != nil {
+		// KubeVirt would turn Halted into Always for it. It is taken back first, which starts the next pass.
+		return verdict, "", p.cancelRequests(ctx)
+	}
+	return verdict, strategy, nil
+}
+
 // writeStrategy writes the strategy alone, where the rest of the spec cannot be written: whatever KubeVirt refuses in it, the
-// machine can be stopped.
-func (p *pass) writeStrategy(ctx context.Context, strategy v1beta1.RunStrategy) error {
-	if strategy != v1beta1.RunStrategyHalted && strategy != v1beta1.RunStrategyManual {
+// machine can be stopped. One that the machine has already is recorded, and with it whose the machine is: until that is known
+// no operation is carried out.
+func (p *pass) writeStrategy(ctx context.Context, verdict strategyVerdict, strategy v1beta1.RunStrategy) error {
+	calms := strategy == v1beta1.RunStrategyHalted || strategy == v1beta1.RunStrategyManual
+	if strategy == "" || !calms && verdict != strategyRecord {
 		return nil
 	}
 	only := &kubevirtv1.VirtualMachine{}
+	only.Labels = translate.Labels(p.vs)
 	only.Spec.RunStrategy = ptr.To(kubevirtv1.VirtualMachineRunStrategy(strategy))
 	metav1.SetMetaDataAnnotation(&only.ObjectMeta, translate.AnnotationAppliedRunStrategy, string(strategy))
 	metav1.SetMetaDataAnnotation(&only.ObjectMeta, annotationAppliedVersion, p.vs.ResourceVersion)

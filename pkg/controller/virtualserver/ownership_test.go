@@ -1,12 +1,16 @@
 package virtualserver
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -96,4 +100,102 @@ func TestMachineOfAnotherStoreIsNotStarted(t *testing.T) {
 	machine = b.kubevirt.machines[vs.Status.VM.Name]
 	assert.Equal(t, kubevirtv1.RunStrategyHalted, ptr.Deref(machine.Spec.RunStrategy, ""))
 	assert.Equal(t, "vs-uid", machine.Labels[translate.LabelUID])
+}
+
+// The machine of an earlier VirtualServer is adopted, but KubeVirt refuses what the new one says. It can be stopped nevertheless.
+func TestAdoptedMachineThatCannotBeChangedStops(t *testing.T) {
+	b := newBench(t, testServer())
+	b.settle("web")
+	vs := b.server("web")
+	machine := b.kubevirt.machines[vs.Status.VM.Name]
+	machine.Labels[translate.LabelUID] = "uid-of-the-lost-store"
+	vs.Spec.Resources.Memory = resource.MustParse("8Gi")
+	vs, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	b.kubevirt.refuseMachine = func(vm *kubevirtv1.VirtualMachine) error {
+		if vm.Spec.Template.Spec.Domain.Memory.Guest.Cmp(resource.MustParse("8Gi")) == 0 {
+			return apierrors.NewForbidden(kubevirtv1.Resource("virtualmachines"), vm.Name, errors.New("too much memory"))
+		}
+		return nil
+	}
+	_, _, err = b.pass("web")
+	require.ErrorContains(t, err, "too much memory")
+	machine = b.kubevirt.machines[vs.Status.VM.Name]
+	assert.Equal(t, "vs-uid", machine.Labels[translate.LabelUID])
+	assert.Equal(t, kubevirtv1.RunStrategyAlways, ptr.Deref(machine.Spec.RunStrategy, ""))
+
+	b.request("web", v1beta1.Operation{Type: v1beta1.OperationStop, FromRunStrategy: always, ToRunStrategy: halted})
+	for range 3 {
+		_, _, err = b.pass("web")
+		require.ErrorContains(t, err, "too much memory")
+	}
+	vs = b.server("web")
+	assert.Equal(t, halted, vs.Status.RunStrategy)
+	assert.Equal(t, kubevirtv1.RunStrategyHalted, ptr.Deref(b.kubevirt.machines[vs.Status.VM.Name].Spec.RunStrategy, ""))
+	for _, record := range vs.Status.Operations {
+		assert.Equal(t, v1beta1.OperationSucceeded, record.Result, record.Message)
+	}
+}
+
+// request makes an operation pending, as the API server does.
+func (b *bench) request(name string, op v1beta1.Operation) {
+	b.t.Helper()
+	vs := b.server(name)
+	op.ID = "op"
+	vs.Status.PendingOperation, vs.Status.RunStrategy = &op, op.ToRunStrategy
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(b.t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(b.t, err)
+}
+
+// What was asked for before the machine was found is not done to it, and that is told, even if the next write fails.
+func TestOperationBeforeAnAdoptionFails(t *testing.T) {
+	b := newBench(t, testServer())
+	b.settle("web")
+	name := b.server("web").Status.VM.Name
+	machine := b.kubevirt.machines[name]
+	machine.Labels[translate.LabelUID] = "uid-of-the-lost-store"
+	vs := b.server("web")
+	vs.Status = v1beta1.VirtualServerStatus{}
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	b.request("web", v1beta1.Operation{Type: v1beta1.OperationStop, RequestedBy: "alice", FromRunStrategy: always, ToRunStrategy: halted})
+	conflict := apierrors.NewConflict(kubevirtv1.Resource("virtualmachines"), name, errors.New("somebody was faster"))
+	b.kubevirt.fail = func(string) error { return conflict }
+
+	_, events, err := b.pass("web")
+	require.ErrorIs(t, err, conflict)
+	assert.Contains(t, strings.Join(events, "\n"), "FailedStop The stop asked for by alice failed")
+	vs = b.server("web")
+	assert.Nil(t, vs.Status.PendingOperation)
+	assert.Equal(t, always, vs.Status.RunStrategy)
+	require.Len(t, vs.Status.Operations, 1)
+	assert.Equal(t, v1beta1.OperationFailed, vs.Status.Operations[0].Result)
+	_, events, err = b.pass("web")
+	require.ErrorIs(t, err, conflict)
+	assert.NotContains(t, strings.Join(events, "\n"), "FailedStop", "it is told once")
+}
+
+// A name that is taken keeps the machine from what would start something, and from nothing else.
+func TestManualWhileANameIsTaken(t *testing.T) {
+	vs := testServer()
+	vs.Spec.Network = v1beta1.Network{}
+	b := newBench(t, vs)
+	b.settle("web")
+	vs = b.server("web")
+	name := vs.Status.VM.Name
+	_, err := b.kubernetes.CoreV1().Services(testNamespace).Create(t.Context(),
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: name}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	vs.Spec.Network.TCP = []int32{80}
+	vs, err = b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	vs.Status.RunStrategy = manual
+	_, err = b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	for range 2 {
+		_, _, err = b.pass("web")
+		require.ErrorContains(t, err, "belongs to somebody else")
+	}
+	assert.Equal(t, kubevirtv1.RunStrategyManual, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
+	assert.Empty(t, b.kubevirt.calls, "once is enough")
 }

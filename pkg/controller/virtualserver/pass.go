@@ -25,6 +25,10 @@ const finalizer = "tensorstack.dev/machine"
 // and starts another pass.
 var errStale = errors.New("the VirtualServer has changed meanwhile")
 
+// errUnseen ends a pass that found an object of ours which the cache does not hold yet. Its arrival there starts another pass,
+// which is long after if its kind was installed late.
+var errUnseen = errors.New("the cache does not hold what exists")
+
 // staleDelay is how long a pass after errStale waits at most.
 const staleDelay = 100 * time.Millisecond
 
@@ -86,6 +90,10 @@ func (p *pass) finish(ctx context.Context, err error) error {
 		p.outcome.again = staleDelay
 		return nil
 	}
+	if errors.Is(err, errUnseen) {
+		p.outcome.retry = true
+		return nil
+	}
 	if errors.Is(err, errFinalized) {
 		return nil
 	}
@@ -117,7 +125,7 @@ func (p *pass) load() {
 // reconcile brings the objects behind the VirtualServer in line with it. The order keeps a machine from starting before
 // what it needs is there. An existing machine obeys its operations even if something else fails.
 func (p *pass) reconcile(ctx context.Context) error {
-	if err := p.loadForOperation(ctx); err != nil {
+	if err := errors.Join(p.confirmVolume(ctx), p.loadForOperation(ctx)); err != nil {
 		return err
 	}
 	if p.vs.Status.RunStrategy == "" {
@@ -128,10 +136,8 @@ func (p *pass) reconcile(ctx context.Context) error {
 	if err := p.adoptRunStrategy(ctx); err != nil {
 		return err
 	}
-	if err := p.relabel(ctx); err != nil {
-		return err
-	}
 	err := errors.Join(
+		p.relabel(ctx),
 		p.reconcileCloudInit(ctx),
 		p.reconcileRootDisk(ctx),
 		p.reconcileService(ctx),
@@ -140,7 +146,7 @@ func (p *pass) reconcile(ctx context.Context) error {
 		err = p.rehash(ctx)
 		if !p.stopWanted() {
 			// Nothing may start with what belongs to somebody else.
-			return err
+			return errors.Join(err, p.calm(ctx))
 		}
 	}
 	if p.machine != nil || err == nil {
@@ -152,6 +158,15 @@ func (p *pass) reconcile(ctx context.Context) error {
 		}
 	}
 	return errors.Join(err, p.operate(ctx), p.removeObsolete(ctx), p.sweep(ctx))
+}
+
+// calm gives a machine that may not change otherwise the run strategy that is in force, if that starts nothing.
+func (p *pass) calm(ctx context.Context) error {
+	if p.machine == nil || p.machine.DeletionTimestamp != nil {
+		return nil
+	}
+	verdict, strategy, err := p.strategyToWrite(ctx, p.strategyState())
+	return errors.Join(err, p.writeStrategy(ctx, verdict, strategy))
 }
 
 // ensureFinalizer makes sure that the VirtualServer outlives its machine.
@@ -191,6 +206,12 @@ func (p *pass) putStatus(ctx context.Context) error {
 		return fmt.Errorf("write the status: %w", err)
 	}
 	p.accept(written)
+	// What has been written is told, whatever else the pass comes to.
+	p.flushEvents()
+	for _, record := range p.ended {
+		p.metrics.observeOperation(record)
+	}
+	p.ended = nil
 	return nil
 }
 

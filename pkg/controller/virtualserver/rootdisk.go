@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,6 +64,43 @@ func decideDisk(live, desired *cdiv1.DataVolume, claim *corev1.PersistentVolumeC
 	return diskKeep
 }
 
+func markedImported(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Annotations[translate.AnnotationImported] != ""
+}
+
+// markImported writes down for good that the disk holds its image. Of a claim that is lost only an earlier mark tells that.
+func (p *pass) markImported(ctx context.Context) error {
+	if p.claim == nil || markedImported(p.claim) || p.claim.DeletionTimestamp != nil ||
+		p.claim.Status.Phase == corev1.ClaimLost || !imported(p.volume, p.claim) {
+		return nil
+	}
+	modified := p.claim.DeepCopy()
+	metav1.SetMetaDataAnnotation(&modified.ObjectMeta, translate.AnnotationImported, "true")
+	claim, err := p.patchClaim(ctx, modified)
+	if err != nil {
+		return failed("mark PersistentVolumeClaim "+p.claim.Name, err)
+	}
+	p.claim = claim
+	return nil
+}
+
+// confirmVolume reads the DataVolume of a claim that has none in the cache, unless the claim is known to hold its image: the
+// cache lags behind for long after CDI was installed, and the claim without its DataVolume would pass for an imported one.
+func (p *pass) confirmVolume(ctx context.Context) error {
+	if p.volume != nil || p.claim == nil || markedImported(p.claim) {
+		return nil
+	}
+	volume, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read DataVolume %s: %w", p.name(), err)
+	}
+	p.volume = mine(p, volume)
+	return nil
+}
+
 func sizeOf(volume *cdiv1.DataVolume) *resource.Quantity {
 	if volume.Spec.PVC == nil {
 		return &resource.Quantity{}
@@ -94,6 +132,9 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.markImported(ctx); err != nil {
+		return err
+	}
 	if p.volume == nil {
 		return nil
 	}
@@ -116,6 +157,15 @@ func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) erro
 	})
 	if err != nil && !apierrors.IsConflict(err) {
 		err = p.checkClaimTaken(ctx, err)
+	}
+	if errors.Is(err, errUnseen) {
+		// The status tells of it meanwhile.
+		p.outcome.retry = true
+		volume, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+		if err == nil {
+			p.volume = mine(p, volume)
+		}
+		return err
 	}
 	if err != nil {
 		return failed("create DataVolume "+p.name(), err)

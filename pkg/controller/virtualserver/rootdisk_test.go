@@ -4,11 +4,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 func dataVolume(url, size string, phase cdiv1.DataVolumePhase) *cdiv1.DataVolume {
@@ -36,6 +40,17 @@ func goingVolume(volume *cdiv1.DataVolume) *cdiv1.DataVolume {
 	return volume
 }
 
+func markedClaim(size string) *corev1.PersistentVolumeClaim {
+	claim := claimOf(size)
+	metav1.SetMetaDataAnnotation(&claim.ObjectMeta, translate.AnnotationImported, "true")
+	return claim
+}
+
+func lost(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	claim.Status.Phase = corev1.ClaimLost
+	return claim
+}
+
 func goingClaim(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	claim.DeletionTimestamp = ptr.To(metav1.Now())
 	return claim
@@ -43,6 +58,7 @@ func goingClaim(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeCla
 
 func TestDecideDisk(t *testing.T) {
 	desired := dataVolume("http://a", "4Gi", "")
+	failedVolume := dataVolume("http://b", "2Gi", cdiv1.Failed)
 	for _, test := range []struct {
 		name  string
 		live  *cdiv1.DataVolume
@@ -64,10 +80,75 @@ func TestDecideDisk(t *testing.T) {
 		{"the source was edited while the claim goes", dataVolume("http://b", "4Gi", cdiv1.ImportInProgress), goingClaim(claimOf("4Gi")), diskAgain},
 		{"the claim of a deleted volume is in use", nil, goingClaim(claimOf("4Gi")), diskWait},
 		{"a claim without a volume may hold data", nil, claimOf("4Gi"), diskKeep},
+		{"the volume was lost", failedVolume, lost(markedClaim("8Gi")), diskKeep},
+		{"the volume that was lost is back", failedVolume, markedClaim("8Gi"), diskKeep},
+		{"the import of a clone failed", failedVolume, claimOf("8Gi"), diskAgain},
 		{"a claim without a volume grows too", nil, claimOf("1Gi"), diskGrow},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			assert.Equal(t, test.want, decideDisk(test.live, desired, test.claim))
 		})
 	}
+}
+
+// claimFor is the claim that CDI makes for the root disk of the server.
+func (b *bench) claimFor(vs *v1beta1.VirtualServer) {
+	b.t.Helper()
+	claim := claimOf("4Gi")
+	claim.Namespace, claim.Name, claim.Labels = testNamespace, vs.Status.VM.Name, translate.Labels(vs)
+	_, err := b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Create(b.t.Context(), claim, metav1.CreateOptions{})
+	require.NoError(b.t, err)
+}
+
+func (b *bench) claim(name string) *corev1.PersistentVolumeClaim {
+	b.t.Helper()
+	claim, err := b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Get(b.t.Context(), name, metav1.GetOptions{})
+	require.NoError(b.t, err)
+	return claim
+}
+
+// What CDI says of the DataVolume changes when the volume is lost, and may not have changed back when it returns.
+func TestWhatWasImportedIsWrittenDown(t *testing.T) {
+	b := newBench(t, testServer())
+	b.settle("web")
+	vs := b.server("web")
+	name := vs.Status.VM.Name
+	b.claimFor(vs)
+	b.settle("web")
+	assert.False(t, markedImported(b.claim(name)), "it is being imported")
+	b.kubevirt.volumes[name].Status.Phase = cdiv1.Succeeded
+	b.settle("web")
+	assert.True(t, markedImported(b.claim(name)))
+
+	b.kubevirt.volumes[name].Status.Phase = cdiv1.Failed
+	vs = b.server("web")
+	vs.Spec.Storage.Root.Source.HTTP.URL = "http://images/another"
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	b.settle("web")
+	require.Contains(t, b.kubevirt.volumes, name)
+	assert.Equal(t, "http://images/a", b.kubevirt.volumes[name].Spec.Source.HTTP.URL)
+}
+
+// The claim alone would say that its import ended long ago, and a guest with a throw-away disk would start from half an image.
+func TestAnImportThatTheCacheDoesNotHoldYetHoldsTheMachine(t *testing.T) {
+	vs := testServer()
+	vs.Spec.Storage.Root.Ephemeral = true
+	b := newBench(t, vs)
+	b.volumesUnseen = true
+	_, _, err := b.pass("web")
+	require.NoError(t, err)
+	result, _, err := b.pass("web")
+	require.NoError(t, err)
+	assert.True(t, result.retry, "nothing tells when the cache is filled")
+	b.claimFor(b.server("web"))
+	b.settle("web")
+	assert.Empty(t, b.kubevirt.machines)
+
+	b.kubevirt.volumes[b.server("web").Status.VM.Name].Status.Phase = cdiv1.Succeeded
+	b.settle("web")
+	assert.Len(t, b.kubevirt.machines, 1)
+	b.kubevirt.volumes = map[string]*cdiv1.DataVolume{}
+	b.settle("web")
+	assert.Empty(t, b.kubevirt.volumes, "somebody deleted the DataVolume of an imported disk")
 }

@@ -39,9 +39,6 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		p.failures.forget(p.key(), derived.LastFailure)
 	}
 	p.flushEvents()
-	for _, record := range p.ended {
-		p.metrics.observeOperation(record)
-	}
 	return nil
 }
 
