@@ -26,7 +26,7 @@ type series struct {
 func TestThroughput(t *testing.T) {
 	e := framework.New(t)
 	e.Context = t.Context()
-	bytes, rounds := int64(number(t, "MEGABYTES", 200))<<20, number(t, "ROUNDS", 5)
+	bytes, rounds := int64(number(t, "MEGABYTES", 200))<<20, number(t, "ROUNDS", 25)
 	for _, name := range []string{"ours", "kubevirts"} {
 		e.Create(framework.Minimal(name))
 	}
