@@ -12,6 +12,7 @@ import (
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // messageImported is the message of the guide.
@@ -95,7 +96,8 @@ func imported() importState {
 // deleted the DataVolume and kept the claim.
 func importWithoutDataVolume(o Observed, name string) importState {
 	if claim := o.Claim; claim != nil && claim.DeletionTimestamp == nil {
-		if claim.Annotations[cdiPodPhase] == string(corev1.PodSucceeded) || wasImported(&o.VirtualServer.Status) {
+		if claim.Annotations[AnnotationPodPhase] == string(corev1.PodSucceeded) ||
+			claim.Annotations[translate.AnnotationImported] != "" || wasImported(&o.VirtualServer.Status) {
 			state := imported()
 			state.status = o.VirtualServer.Status.Import.DeepCopy()
 			return state

@@ -11,6 +11,7 @@ import (
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 const notFound = "Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
@@ -81,6 +82,11 @@ func TestDataImported(t *testing.T) {
 			s.DataVolume = nil
 			s.Claim = &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
 				Annotations: map[string]string{"cdi.kubevirt.io/storage.pod.phase": "Succeeded"}}}
+		}, "True", "Succeeded", "Root disk has been imported successfully."},
+		"claim without DataVolume, marked by us": {func(s *scene) {
+			s.DataVolume = nil
+			s.Claim = &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+				Annotations: map[string]string{translate.AnnotationImported: "true"}}}
 		}, "True", "Succeeded", "Root disk has been imported successfully."},
 		"claim without DataVolume, empty": {func(s *scene) { s.DataVolume, s.Claim = nil, &corev1.PersistentVolumeClaim{} },
 			"False", "NotCreated", "DataVolume " + name + ": not created yet"},

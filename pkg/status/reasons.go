@@ -90,6 +90,6 @@ const (
 	cdiImagePull     = "ImagePullFailed"
 	cdiChecksum      = "ChecksumError"
 	cdiUnschedulable = "Unschedulable"
-	// cdiPodPhase is the annotation with which CDI marks a claim that it has filled.
-	cdiPodPhase = "cdi.kubevirt.io/storage.pod.phase"
+	// AnnotationPodPhase is the annotation in which CDI notes on a claim how the pod ended that fills it.
+	AnnotationPodPhase = "cdi.kubevirt.io/storage.pod.phase"
 )

@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -169,6 +171,12 @@ func TestClaimWhoseDataVolumeIsGone(t *testing.T) {
 	e.Create(framework.Minimal("machine"))
 	machine := e.WaitSettled("machine", v1beta1.StatusRunning).Status.VM.Name
 	claim := claimUID(e, machine)
+	e.Within(2*time.Minute, "the claim is marked as imported", func() error {
+		if mark := e.MustKubectl("get", "pvc", machine, "-o", `jsonpath={.metadata.annotations.tensorstack\.dev/imported}`); mark != "true" {
+			return fmt.Errorf("the mark is %q", mark)
+		}
+		return nil
+	})
 	e.MustKubectl("delete", "datavolume", machine, "--cascade=orphan")
 	e.MustOperate("machine", "restart")
 	e.Wait("machine", "runs again", func(vs *v1beta1.VirtualServer) string {

@@ -105,7 +105,8 @@ func (p *pass) remains() remains {
 		volume:   presenceOf(p.volume),
 		claim:    presenceOf(p.claim),
 		// A disk that was never imported holds nothing to keep.
-		retain: p.vs.Spec.Storage.Root.DeletionPolicy == v1beta1.DeletionPolicyRetain && imported(p.volume, p.claim),
+		retain: p.vs.Spec.Storage.Root.DeletionPolicy == v1beta1.DeletionPolicyRetain &&
+			(imported(p.volume, p.claim) || p.volume == nil && p.claim != nil && p.claim.DeletionTimestamp == nil),
 	}
 }
 
@@ -253,7 +254,7 @@ func release(claim *corev1.PersistentVolumeClaim, vs *v1beta1.VirtualServer) {
 	delete(claim.Annotations, translate.AnnotationName)
 	// However the DataVolume is deleted after this, garbage collection does not take the claim along.
 	claim.OwnerReferences = slices.DeleteFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool {
-		return owner.Kind == "DataVolume"
+		return owner.Kind == kindDataVolume
 	})
 	metav1.SetMetaDataLabel(&claim.ObjectMeta, labelRetainedFrom, labels[translate.LabelName])
 }

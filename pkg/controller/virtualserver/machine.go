@@ -22,14 +22,15 @@ func (p *pass) held() bool {
 	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
 }
 
-// imported says whether the root disk holds its image. A claim without a DataVolume was imported before: nothing else
-// leaves one behind. One whose volume is lost may have been, though CDI may call that a failure then.
+// imported says whether the root disk holds its image. A claim without a DataVolume was imported before, unless it still belongs
+// to one: then garbage collection has yet to follow. One whose volume is lost may have been imported, though CDI may call that
+// a failure.
 func imported(volume *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) bool {
 	if claim != nil && (claim.Status.Phase == corev1.ClaimLost || markedImported(claim)) {
 		return true
 	}
 	if volume == nil {
-		return claim != nil && claim.DeletionTimestamp == nil
+		return claim != nil && claim.DeletionTimestamp == nil && !volumeOwns(claim)
 	}
 	return volume.Status.Phase == cdiv1.Succeeded
 }

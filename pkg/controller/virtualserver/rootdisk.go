@@ -13,6 +13,7 @@ import (
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/status"
 	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
@@ -41,7 +42,7 @@ func decideDisk(live, desired *cdiv1.DataVolume, claim *corev1.PersistentVolumeC
 		switch {
 		case claim == nil:
 			return diskCreate
-		case claimGoing:
+		case claimGoing, volumeOwns(claim):
 			return diskWait
 		}
 	}
@@ -68,10 +69,26 @@ func markedImported(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Annotations[translate.AnnotationImported] != ""
 }
 
+// volumeOwns says whether the claim belongs to a DataVolume, and goes with it.
+func volumeOwns(claim *corev1.PersistentVolumeClaim) bool {
+	owner := metav1.GetControllerOf(claim)
+	return owner != nil && owner.Kind == kindDataVolume
+}
+
+const kindDataVolume = "DataVolume"
+
+// filled says that a claim was filled, whatever the DataVolume says: of a claim that somebody deletes CDI makes another, and
+// calls the DataVolume succeeded for a while yet. A claim with a populator is bound when that is done, and CDI notes on any
+// other how its pod ended. Source: the populators in CDI's pkg/controller/populators.
+func filled(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Status.Phase == corev1.ClaimBound &&
+		(claim.Spec.DataSourceRef != nil || claim.Annotations[status.AnnotationPodPhase] == string(corev1.PodSucceeded))
+}
+
 // markImported writes down for good that the disk holds its image. Of a claim that is lost only an earlier mark tells that.
 func (p *pass) markImported(ctx context.Context) error {
-	if p.claim == nil || markedImported(p.claim) || p.claim.DeletionTimestamp != nil ||
-		p.claim.Status.Phase == corev1.ClaimLost || !imported(p.volume, p.claim) {
+	if p.claim == nil || markedImported(p.claim) || p.claim.DeletionTimestamp != nil || !filled(p.claim) ||
+		!imported(p.volume, p.claim) {
 		return nil
 	}
 	modified := p.claim.DeepCopy()
@@ -114,6 +131,13 @@ func requestOf(claim *corev1.PersistentVolumeClaim) *resource.Quantity {
 
 // reconcileRootDisk keeps the DataVolume of the root disk and lets its claim grow.
 func (p *pass) reconcileRootDisk(ctx context.Context) error {
+	if err := p.markImported(ctx); isConflict(err) {
+		return err
+	} else if err != nil {
+		// A note must not keep a machine from its disk.
+		p.report(problemOf(err))
+		p.outcome.retry = true
+	}
 	desired := translate.DataVolume(p.vs)
 	switch decideDisk(p.volume, desired, p.claim) {
 	case diskCreate:
@@ -131,9 +155,6 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 		if err := p.growClaim(ctx, desired); err != nil {
 			return err
 		}
-	}
-	if err := p.markImported(ctx); err != nil {
-		return err
 	}
 	if p.volume == nil {
 		return nil
@@ -162,6 +183,10 @@ func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) erro
 		// The status tells of it meanwhile.
 		p.outcome.retry = true
 		volume, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+		if apierrors.IsNotFound(err) {
+			// It was on its way out.
+			return errUnseen
+		}
 		if err == nil {
 			p.volume = mine(p, volume)
 		}
@@ -193,6 +218,10 @@ func (p *pass) checkClaimTaken(ctx context.Context, err error) error {
 
 // waitForDisk says what a new disk waits for. The end of the old one starts the next pass.
 func (p *pass) waitForDisk() error {
+	if p.volume == nil && p.claim.DeletionTimestamp == nil {
+		// Garbage collection has just not come by yet.
+		return nil
+	}
 	what := "PersistentVolumeClaim " + p.name()
 	if p.volume != nil && p.volume.DeletionTimestamp != nil {
 		what = "DataVolume " + p.name()

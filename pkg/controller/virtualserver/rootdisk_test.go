@@ -6,12 +6,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/status"
 	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
@@ -95,6 +97,8 @@ func TestDecideDisk(t *testing.T) {
 func (b *bench) claimFor(vs *v1beta1.VirtualServer) {
 	b.t.Helper()
 	claim := claimOf("4Gi")
+	claim.Status.Phase = corev1.ClaimBound
+	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VolumeImportSource", Name: "populator"}
 	claim.Namespace, claim.Name, claim.Labels = testNamespace, vs.Status.VM.Name, translate.Labels(vs)
 	_, err := b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Create(b.t.Context(), claim, metav1.CreateOptions{})
 	require.NoError(b.t, err)
@@ -128,6 +132,47 @@ func TestWhatWasImportedIsWrittenDown(t *testing.T) {
 	b.settle("web")
 	require.Contains(t, b.kubevirt.volumes, name)
 	assert.Equal(t, "http://images/a", b.kubevirt.volumes[name].Spec.Source.HTTP.URL)
+}
+
+// CDI calls the DataVolume succeeded for a while after it has made another claim for one that somebody deleted.
+func TestAClaimThatWasMadeAnewIsNotImported(t *testing.T) {
+	claim := claimOf("4Gi")
+	claim.Status.Phase = corev1.ClaimPending
+	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "VolumeImportSource", Name: "populator"}
+	assert.False(t, filled(claim))
+	claim.Status.Phase = corev1.ClaimBound
+	assert.True(t, filled(claim), "its populator is done")
+
+	claim.Spec.DataSourceRef = nil
+	assert.False(t, filled(claim), "a claim of a class without populators is bound first")
+	metav1.SetMetaDataAnnotation(&claim.ObjectMeta, status.AnnotationPodPhase, "Running")
+	assert.False(t, filled(claim))
+	metav1.SetMetaDataAnnotation(&claim.ObjectMeta, status.AnnotationPodPhase, "Succeeded")
+	assert.True(t, filled(claim))
+}
+
+// The source was edited during the import. The DataVolume is gone already, and its claim goes with it.
+func TestAClaimThatGoesWithItsDataVolumeIsNoDisk(t *testing.T) {
+	vs := testServer()
+	vs.Spec.Storage.Root.Ephemeral = true
+	b := newBench(t, vs)
+	_, _, err := b.pass("web")
+	require.NoError(t, err)
+	name := b.server("web").Status.VM.Name
+	b.claimFor(b.server("web"))
+	claim := b.claim(name)
+	claim.OwnerReferences = []metav1.OwnerReference{{Kind: kindDataVolume, Name: name, UID: "gone", Controller: ptr.To(true)}}
+	_, err = b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Update(t.Context(), claim, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	b.kubevirt.volumes = map[string]*cdiv1.DataVolume{}
+	b.settle("web")
+	assert.Empty(t, b.kubevirt.machines)
+	assert.False(t, markedImported(b.claim(name)))
+	assert.True(t, meta.IsStatusConditionTrue(b.server("web").Status.Conditions, v1beta1.ConditionReconciled))
+
+	require.NoError(t, b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
+	b.settle("web")
+	assert.Len(t, b.kubevirt.volumes, 1)
 }
 
 // The claim alone would say that its import ended long ago, and a guest with a throw-away disk would start from half an image.
