@@ -15,12 +15,12 @@ _output/bin/controlplane up --state-dir "${state}" --kubeconfig "${state}/kubeco
 trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 
 echo "Running integration tests"
-go test -count=1 -timeout 40m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+go test -count=1 -timeout 80m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
 
 # These kill servers and exchange the product's store, so nobody else may use the control plane meanwhile.
 echo "Running the tests that break servers, one package after another"
-go test -count=1 -timeout 40m -p 1 "$@" ./test/disruption/...
+go test -count=1 -timeout 80m -p 1 "$@" ./test/disruption/...
 
 # It kills the product all the time, so it runs when nothing else does.
 echo "Running the model-based tests"
-go test -count=1 -timeout 20m ./test/model/live
+go test -count=1 -timeout 40m ./test/model/live

@@ -31,6 +31,12 @@ func newReplica(t *testing.T, store *etcd.Embedded) (*Sessions, *clientv3.Client
 		sharing.Wait()
 		assert.NoError(t, client.Close())
 	})
+	waitUntilItShares(t, sessions)
+	return sessions, client
+}
+
+func waitUntilItShares(t *testing.T, sessions *Sessions) {
+	t.Helper()
 	soon(t, "it shares", func() bool {
 		held, err := sessions.acquire(t.Context(), Session{Namespace: "ns", Name: "probe", Kind: VNC}, claim{takeOver: true})
 		if err == nil {
@@ -38,7 +44,6 @@ func newReplica(t *testing.T, store *etcd.Embedded) (*Sessions, *clientv3.Client
 		}
 		return err == nil
 	})
-	return sessions, client
 }
 
 func soon(t *testing.T, what string, is func() bool) {
@@ -95,6 +100,8 @@ func TestAConsoleIsExclusiveOverAllReplicas(t *testing.T) {
 		require.NoError(t, err)
 	}
 	soon(t, "bob's session is announced again", func() bool { return len(users(t, first)) == 1 })
+	// Each replica notices by itself that its lease is gone.
+	waitUntilItShares(t, first)
 	require.NoError(t, bob.ctx.Err())
 
 	again, err := first.acquire(t.Context(), consoleOf("bob"), claim{})
@@ -194,7 +201,7 @@ func TestRecordsOfADeadReplicaVanish(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(store.Close)
 	survivor, client := newReplica(t, store)
-	lease, err := client.Grant(t.Context(), 1)
+	lease, err := client.Grant(t.Context(), 60)
 	require.NoError(t, err)
 	_, err = client.Put(t.Context(), "/test/sessions/ns/vs/console",
 		`{"ID":"x","Namespace":"ns","Name":"vs","Kind":"console","User":"ghost","Replica":"dead"}`, clientv3.WithLease(lease.ID))
@@ -202,6 +209,8 @@ func TestRecordsOfADeadReplicaVanish(t *testing.T) {
 	assert.Equal(t, []string{"ghost"}, users(t, survivor))
 	_, err = survivor.acquire(t.Context(), consoleOf("alice"), claim{})
 	require.True(t, apierrors.IsConflict(err), "%v", err)
+	_, err = client.Revoke(t.Context(), lease.ID)
+	require.NoError(t, err, "as if it had run out")
 	soon(t, "the ghost is gone", func() bool {
 		held, err := survivor.acquire(t.Context(), consoleOf("alice"), claim{})
 		if err == nil {

@@ -24,8 +24,12 @@ func TestOnlyReadsAreRepeated(t *testing.T) {
 		for _, operation := range []string{GuestOSInfo, Pause} {
 			t.Run(name+", "+operation, func(t *testing.T) {
 				call := named(t, operation)
-				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-				defer cancel()
+				ctx := t.Context()
+				if backend.code == http.StatusGatewayTimeout {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
+					defer cancel()
+				}
 				response := operate(t, backend.serve, "alice", call, httptest.NewRequest(call.Operation.Method(), "/", nil).WithContext(ctx))
 				assert.Equal(t, backend.code, response.StatusCode)
 				want := ""

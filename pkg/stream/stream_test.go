@@ -295,7 +295,7 @@ func TestClientThatLeavesEndsTheStream(t *testing.T) {
 }
 
 func TestBothPeersArePinged(t *testing.T) {
-	pinged := make(chan struct{}, 10)
+	pinged := make(chan struct{}, 100)
 	b := newBench(t, upgraded(func(connection *websocket.Conn) {
 		connection.SetPingHandler(func(string) error {
 			pinged <- struct{}{}
@@ -303,7 +303,7 @@ func TestBothPeersArePinged(t *testing.T) {
 		})
 		drain(connection)
 	}))
-	b.gateway.timing.ping, b.gateway.timing.peer = 50*time.Millisecond, time.Second
+	b.gateway.timing.ping, b.gateway.timing.peer = 50*time.Millisecond, 3*time.Second
 	client := b.mustConnect("alice", "/console")
 	fromUs := make(chan struct{}, 100)
 	client.SetPingHandler(func(string) error {
@@ -312,7 +312,7 @@ func TestBothPeersArePinged(t *testing.T) {
 	})
 	go drain(client)
 	// More pings than a silent peer would have been given time for.
-	for range 30 {
+	for range 90 {
 		select {
 		case <-fromUs:
 		case <-time.After(5 * time.Second):

@@ -33,7 +33,7 @@ func watchChecks() []check {
 // events reads events, without bookmarks and without modifications, which a controller makes too, until one satisfies last.
 func events(t *testing.T, s *Subject, options metav1.ListOptions, act func(), last func(watch.Event) bool) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(s.env.Context, time.Minute)
+	ctx, cancel := context.WithTimeout(s.env.Context, 3*time.Minute)
 	defer cancel()
 	watcher, err := s.client.Watch(ctx, options)
 	require.NoError(t, err)

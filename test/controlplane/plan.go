@@ -1,7 +1,9 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // steps is the plan of the start: what needs what.
@@ -126,6 +130,15 @@ func (c *ControlPlane) waitDefaultServiceAccount(ctx context.Context) error {
 	return group.Wait()
 }
 
+// productDocumented says whether "kubectl explain" knows the product.
+func (c *ControlPlane) productDocumented(ctx context.Context) error {
+	index, err := c.client.Discovery().RESTClient().Get().AbsPath("/openapi/v3").DoRaw(ctx)
+	if err == nil && !bytes.Contains(index, []byte("apis/"+v1beta1.SchemeGroupVersion.String())) {
+		return errors.New("OpenAPI lacks the product")
+	}
+	return err
+}
+
 // waitAPIServices waits until the aggregator reaches every server behind it.
 func (c *ControlPlane) waitAPIServices(ctx context.Context) error {
 	begin := time.Now()
@@ -144,6 +157,12 @@ func (c *ControlPlane) waitAPIServices(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("not all APIServices are available: %w", err)
+	}
+	if !c.options.WithoutProduct {
+		// The aggregator reads the documents of a server some time after it finds it.
+		if err := waitFor(ctx, 2*probeInterval, c.productDocumented); err != nil {
+			return err
+		}
 	}
 	c.report("%-26s ready in %4.1f s", "aggregated APIs", time.Since(begin).Seconds())
 	return nil

@@ -3,6 +3,7 @@ package disruption
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,10 +63,19 @@ func TestPreflightNamesAMissingFeatureGate(t *testing.T) {
 	vs.TypeMeta = metav1.TypeMeta{APIVersion: v1beta1.SchemeGroupVersion.String(), Kind: "VirtualServer"}
 	body, err := json.Marshal(vs)
 	require.NoError(t, err)
-	result := e.KubectlInput(string(body), "apply", "--dry-run=server", "-f", "-")
-	require.NoError(t, result.Err, "a warning is no refusal: %s", result.Stderr)
-	assert.Contains(t, result.Stderr, "Warning: spec.storage.filesystems[0]: KubeVirt refuses a PersistentVolumeClaim as a filesystem")
-	assert.Contains(t, result.Stderr, storageGate)
+	// The server does not wait for long for what KubeVirt can, and forgets after half a minute that it could not be read.
+	e.Within(3*time.Minute, "the gate is named", func() error {
+		result := e.KubectlInput(string(body), "apply", "--dry-run=server", "-f", "-")
+		require.NoError(t, result.Err, "a warning is no refusal: %s", result.Stderr)
+		for _, want := range []string{
+			"Warning: spec.storage.filesystems[0]: KubeVirt refuses a PersistentVolumeClaim as a filesystem", storageGate,
+		} {
+			if !strings.Contains(result.Stderr, want) {
+				return fmt.Errorf("no %q in %s", want, result.Stderr)
+			}
+		}
+		return nil
+	})
 
 	e.Create(vs)
 	e.Wait("machine", "says which gate it waits for", func(vs *v1beta1.VirtualServer) string {

@@ -17,7 +17,7 @@ import (
 )
 
 // pageTimeout is how long all commands of one page may take.
-const pageTimeout = 6 * time.Minute
+const pageTimeout = 15 * time.Minute
 
 // Every block of a page that is marked bash is run, in order, in one shell, as a person at the root of the repository
 // would after "make up". The pages use the namespace default and clean up after themselves, so they run one after another.

@@ -116,9 +116,9 @@ func TestKubectlVSGivesUpWaiting(t *testing.T) {
 	t.Parallel()
 	p := newPlugin(t)
 	p.Faults(map[string]string{"import": "stall", "importProgress": "42"})
-	failed := p.RunIn(p.environ, "", "kubectl", "vs", "create", "my-vs", image, "--wait", "--timeout=10s")
+	failed := p.RunIn(p.environ, "", "kubectl", "vs", "create", "my-vs", image, "--wait", "--timeout=20s")
 	require.Error(t, failed.Err)
-	assert.Contains(t, failed.Stderr, "creating my-vs: not done after 10s, last seen: Provisioning")
+	assert.Contains(t, failed.Stderr, "creating my-vs: not done after 20s, last seen: Provisioning")
 	assert.Contains(t, failed.Stderr, "try: kubectl vs why my-vs")
 
 	waiting := p.Start(p.environ, p.Plane.Binary("kubectl-vs"), "create", "your-vs", image, "--wait")

@@ -125,7 +125,7 @@ func TestViewerEditorAndAdministrator(t *testing.T) {
 				SetHeader("Content-Type", "application/json").Body([]byte(`{"dryRun":["All"]}`)).Do(e.Context).Error()
 			attempt(verb+" stop", mayChange, err)
 		}
-		connection, response, err := framework.Dial(e.Context, user.Config, framework.Path(e.Namespace)+"/machine/console")
+		connection, response, err := framework.Dial(e.Context, user.Config, framework.Path(e.Namespace)+"/machine/console?takeOver=true")
 		require.NotNil(t, response, "%s: %v", role, err)
 		if mayChange {
 			require.NoError(t, err, role)

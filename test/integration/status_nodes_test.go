@@ -111,9 +111,9 @@ func TestMigratingMachine(t *testing.T) {
 	assert.Equal(t, before.Status.VM.InstanceUID, e.Get("machine").Status.VM.InstanceUID, "a migration is no restart")
 }
 
-// The node of this test is its own: nobody else's machine goes there, and it may be lost.
+// The node of this test is its own: nobody else's machine goes there, and it may be lost. It does not run beside others, since
+// the number of nodes stands in the message of every machine that no node can take.
 func TestMachineOfALostNode(t *testing.T) {
-	t.Parallel()
 	e := framework.New(t)
 	node := ownNode(e)
 	e.Create(framework.Minimal("machine", framework.WithStrategy(v1beta1.RunStrategyHalted)))

@@ -88,11 +88,11 @@ func atRest(e *framework.Environment) map[string]v1beta1.PrintableStatus {
 	return rest
 }
 
-// quiet waits until everybody has seen the last changes: a second in which nothing is written.
+// quiet waits until everybody has seen the last changes, and nothing is written for a while.
 func quiet(e *framework.Environment) {
 	e.T.Helper()
 	e.Eventually("the machines come to rest", func() error {
-		if written := changes(e, time.Second); len(written) > 0 {
+		if written := changes(e, steadyFor); len(written) > 0 {
 			return fmt.Errorf("still written: %v", written)
 		}
 		return nil
@@ -107,7 +107,7 @@ func changes(e *framework.Environment, during time.Duration) []string {
 		written []string
 		watches sync.WaitGroup
 	)
-	ctx, cancel := context.WithTimeout(e.Context, during)
+	ctx, cancel := context.WithCancel(e.Context)
 	defer cancel()
 	for _, resource := range watchedResources() {
 		client := e.Dynamic.Resource(resource).Namespace(e.Namespace)
@@ -135,6 +135,9 @@ func changes(e *framework.Environment, during time.Duration) []string {
 			}
 		})
 	}
+	// It counts from when everything is watched.
+	timer := time.AfterFunc(during, cancel)
+	defer timer.Stop()
 	watches.Wait()
 	return written
 }

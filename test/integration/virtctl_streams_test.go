@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,15 +155,19 @@ func virtctlPortForward(t *testing.T, v *virtctl) {
 	assert.NoError(t, forward.Wait(endOfProcess).Err)
 }
 
-// freePort is a port that was free a moment ago. virtctl cannot choose one by itself.
+// freePort is a port that was free a moment ago. virtctl cannot choose one by itself. It is none of those that the system gives
+// away, nor one of the control plane's, which begin at 20000.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	return port
+	for range 100 {
+		port := strconv.Itoa(10000 + rand.IntN(9000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			require.NoError(t, listener.Close())
+			return port
+		}
+	}
+	require.FailNow(t, "no port is free")
+	return ""
 }
 
 func virtctlSSH(t *testing.T, v *virtctl) {

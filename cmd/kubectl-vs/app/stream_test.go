@@ -155,7 +155,7 @@ func TestASilentStreamEnds(t *testing.T) {
 }
 
 func TestPingsKeepAStreamOpen(t *testing.T) {
-	const patience, pings = 500 * time.Millisecond, 10
+	const patience, pings = 3 * time.Second, 30
 	pongs := make(chan struct{}, pings)
 	connection := far(t, func(connection *websocket.Conn) {
 		connection.SetPongHandler(func(string) error { pongs <- struct{}{}; return nil })
