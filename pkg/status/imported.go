@@ -97,7 +97,7 @@ func imported() importState {
 func importWithoutDataVolume(o Observed, name string) importState {
 	if claim := o.Claim; claim != nil && claim.DeletionTimestamp == nil {
 		if claim.Annotations[AnnotationPodPhase] == string(corev1.PodSucceeded) ||
-			claim.Annotations[translate.AnnotationImported] != "" || wasImported(&o.VirtualServer.Status) {
+			translate.MarkedImported(claim) || wasImported(&o.VirtualServer.Status) {
 			state := imported()
 			state.status = o.VirtualServer.Status.Import.DeepCopy()
 			return state

@@ -35,6 +35,17 @@ func newReplica(t *testing.T, store *etcd.Embedded) (*Sessions, *clientv3.Client
 	return sessions, client
 }
 
+// twoReplicas share an etcd, of which the client is.
+func twoReplicas(t *testing.T) (first, second *Sessions, client *clientv3.Client) {
+	t.Helper()
+	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	first, _ = newReplica(t, store)
+	second, client = newReplica(t, store)
+	return first, second, client
+}
+
 func waitUntilItShares(t *testing.T, sessions *Sessions) {
 	t.Helper()
 	soon(t, "it shares", func() bool {
@@ -68,11 +79,7 @@ func users(t *testing.T, sessions *Sessions) []string {
 
 // Two replicas serve consoles of the same machine.
 func TestAConsoleIsExclusiveOverAllReplicas(t *testing.T) {
-	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(store.Close)
-	first, _ := newReplica(t, store)
-	second, client := newReplica(t, store)
+	first, second, client := twoReplicas(t)
 
 	alice, err := first.acquire(t.Context(), consoleOf("alice"), claim{})
 	require.NoError(t, err)
@@ -117,11 +124,7 @@ func TestAConsoleIsExclusiveOverAllReplicas(t *testing.T) {
 
 // Both replicas take the console over at the same time. Whoever was later has it, and not nobody.
 func TestOneOfTwoTakersHasTheConsole(t *testing.T) {
-	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(store.Close)
-	first, _ := newReplica(t, store)
-	second, _ := newReplica(t, store)
+	first, second, _ := twoReplicas(t)
 	heard := func(sessions *Sessions, held *lease) func() bool {
 		return func() bool {
 			sessions.mu.Lock()
@@ -158,11 +161,7 @@ func TestOneOfTwoTakersHasTheConsole(t *testing.T) {
 
 // Nothing is known of a claim whose answer is lost. It must not keep others out.
 func TestAClaimThatFailsLeavesNoRecord(t *testing.T) {
-	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(store.Close)
-	first, _ := newReplica(t, store)
-	second, _ := newReplica(t, store)
+	first, second, _ := twoReplicas(t)
 	lost, _, err := first.add(consoleOf("alice"))
 	require.NoError(t, err)
 	_, err = first.replicas.claim(t.Context(), lost.Session, claim{})
@@ -178,11 +177,7 @@ func TestAClaimThatFailsLeavesNoRecord(t *testing.T) {
 
 // A session that ends while it is announced again leaves the record of the next one alone.
 func TestWhatHasEndedIsNotAnnounced(t *testing.T) {
-	store, err := etcd.StartEmbedded(context.Background(), t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(store.Close)
-	first, _ := newReplica(t, store)
-	second, _ := newReplica(t, store)
+	first, second, _ := twoReplicas(t)
 	before, err := first.acquire(t.Context(), consoleOf("alice"), claim{})
 	require.NoError(t, err)
 	first.release(before)

@@ -79,3 +79,8 @@ func overlay(live, wanted map[string]string) map[string]string {
 	maps.Copy(merged, wanted)
 	return merged
 }
+
+// MarkedImported says whether a PersistentVolumeClaim carries AnnotationImported.
+func MarkedImported(claim metav1.Object) bool {
+	return claim.GetAnnotations()[AnnotationImported] != ""
+}

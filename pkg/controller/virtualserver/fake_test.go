@@ -192,6 +192,21 @@ func (b *bench) server(name string) *v1beta1.VirtualServer {
 	return vs
 }
 
+// update writes a VirtualServer as a user does, and returns it as it is then.
+func (b *bench) update(vs *v1beta1.VirtualServer) *v1beta1.VirtualServer {
+	b.t.Helper()
+	written, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(b.t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(b.t, err)
+	return written
+}
+
+// updateStatus writes the status of a VirtualServer.
+func (b *bench) updateStatus(vs *v1beta1.VirtualServer) {
+	b.t.Helper()
+	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(b.t.Context(), vs, metav1.UpdateOptions{})
+	require.NoError(b.t, err)
+}
+
 // fill brings the caches up to date.
 func (b *bench) fill() {
 	b.t.Helper()

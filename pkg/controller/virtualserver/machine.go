@@ -26,7 +26,7 @@ func (p *pass) held() bool {
 // to one: then garbage collection has yet to follow. One whose volume is lost may have been imported, though CDI may call that
 // a failure.
 func imported(volume *cdiv1.DataVolume, claim *corev1.PersistentVolumeClaim) bool {
-	if claim != nil && (claim.Status.Phase == corev1.ClaimLost || markedImported(claim)) {
+	if claim != nil && (claim.Status.Phase == corev1.ClaimLost || translate.MarkedImported(claim)) {
 		return true
 	}
 	if volume == nil {

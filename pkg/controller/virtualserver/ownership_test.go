@@ -62,10 +62,10 @@ func TestDeletionLeavesTheInstanceOfSomebodyElsesMachine(t *testing.T) {
 	b.kubevirt.instances[name] = vmi
 	vs := b.server("web")
 	vs.DeletionTimestamp = ptr.To(metav1.Now())
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.update(vs)
 	for range 10 {
-		if _, _, err = b.pass("web"); b.server("web").Finalizers == nil {
+		_, _, err := b.pass("web")
+		if b.server("web").Finalizers == nil {
 			break
 		}
 		require.NoError(t, err)
@@ -87,8 +87,7 @@ func TestMachineOfAnotherStoreIsNotStarted(t *testing.T) {
 	machine.Annotations[translate.AnnotationAppliedRunStrategy] = string(halted)
 	machine.Spec.RunStrategy = ptr.To(kubevirtv1.RunStrategyHalted)
 	vs.Status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationRestart, FromRunStrategy: always, ToRunStrategy: always}
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.updateStatus(vs)
 
 	_, events, err := b.pass("web")
 	require.NoError(t, err)
@@ -110,15 +109,14 @@ func TestAdoptedMachineThatCannotBeChangedStops(t *testing.T) {
 	machine := b.kubevirt.machines[vs.Status.VM.Name]
 	machine.Labels[translate.LabelUID] = "uid-of-the-lost-store"
 	vs.Spec.Resources.Memory = resource.MustParse("8Gi")
-	vs, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	vs = b.update(vs)
 	b.kubevirt.refuseMachine = func(vm *kubevirtv1.VirtualMachine) error {
 		if vm.Spec.Template.Spec.Domain.Memory.Guest.Cmp(resource.MustParse("8Gi")) == 0 {
 			return apierrors.NewForbidden(kubevirtv1.Resource("virtualmachines"), vm.Name, errors.New("too much memory"))
 		}
 		return nil
 	}
-	_, _, err = b.pass("web")
+	_, _, err := b.pass("web")
 	require.ErrorContains(t, err, "too much memory")
 	machine = b.kubevirt.machines[vs.Status.VM.Name]
 	assert.Equal(t, "vs-uid", machine.Labels[translate.LabelUID])
@@ -143,8 +141,7 @@ func (b *bench) request(name string, op v1beta1.Operation) {
 	vs := b.server(name)
 	op.ID = "op"
 	vs.Status.PendingOperation, vs.Status.RunStrategy = &op, op.ToRunStrategy
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(b.t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(b.t, err)
+	b.updateStatus(vs)
 }
 
 // What was asked for before the machine was found is not done to it, and that is told, even if the next write fails.
@@ -156,8 +153,7 @@ func TestOperationBeforeAnAdoptionFails(t *testing.T) {
 	machine.Labels[translate.LabelUID] = "uid-of-the-lost-store"
 	vs := b.server("web")
 	vs.Status = v1beta1.VirtualServerStatus{}
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.updateStatus(vs)
 	b.request("web", v1beta1.Operation{Type: v1beta1.OperationStop, RequestedBy: "alice", FromRunStrategy: always, ToRunStrategy: halted})
 	conflict := apierrors.NewConflict(kubevirtv1.Resource("virtualmachines"), name, errors.New("somebody was faster"))
 	b.kubevirt.fail = func(string) error { return conflict }
@@ -187,11 +183,9 @@ func TestManualWhileANameIsTaken(t *testing.T) {
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: name}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	vs.Spec.Network.TCP = []int32{80}
-	vs, err = b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	vs = b.update(vs)
 	vs.Status.RunStrategy = manual
-	_, err = b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.updateStatus(vs)
 	for range 2 {
 		_, _, err = b.pass("web")
 		require.ErrorContains(t, err, "belongs to somebody else")

@@ -168,8 +168,7 @@ func TestRefusedOperationWaits(t *testing.T) {
 	vs.Status.PendingOperation = &v1beta1.Operation{
 		ID: "op", Type: v1beta1.OperationStart, RequestedBy: "alice", FromRunStrategy: manual, ToRunStrategy: manual,
 	}
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.updateStatus(vs)
 
 	b.kubevirt.fail = func(string) error {
 		return apierrors.NewConflict(kubevirtv1.Resource("virtualmachine"), "x", errors.New("VM is already running"))
@@ -205,11 +204,11 @@ func TestDeletionEndsWithNothingLeft(t *testing.T) {
 	b.settle("web")
 	vs := b.server("web")
 	vs.DeletionTimestamp = ptr.To(metav1.Now())
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.update(vs)
 
 	for range 10 {
-		if _, _, err = b.pass("web"); b.server("web").Finalizers == nil {
+		_, _, err := b.pass("web")
+		if b.server("web").Finalizers == nil {
 			break
 		}
 		require.NoError(t, err)
@@ -257,10 +256,9 @@ func TestOperationOfAnOlderStoreIsNotCarriedOut(t *testing.T) {
 	vs.Status.PendingOperation = &v1beta1.Operation{
 		ID: "op", Type: v1beta1.OperationStart, FromRunStrategy: manual, ToRunStrategy: manual,
 	}
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.updateStatus(vs)
 
-	_, _, err = b.pass("web")
+	_, _, err := b.pass("web")
 	require.NoError(t, err)
 	assert.NotContains(t, b.writes(), "start")
 	require.Len(t, b.server("web").Status.Operations, 1)
@@ -276,12 +274,11 @@ func TestQueuedStartIsTakenBackBeforeTheMachineIsHalted(t *testing.T) {
 	b.settle("web")
 	vs = b.server("web")
 	vs.Spec.RunStrategy, vs.Status.RunStrategy = halted, halted
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.update(vs)
 	name := vs.Status.VM.Name
 	b.kubevirt.machines[name].Status.StateChangeRequests = []kubevirtv1.VirtualMachineStateChangeRequest{startRequest}
 
-	_, _, err = b.pass("web")
+	_, _, err := b.pass("web")
 	require.NoError(t, err)
 	assert.Contains(t, b.writes(), "cancel")
 	assert.Equal(t, kubevirtv1.RunStrategyManual, ptr.Deref(b.kubevirt.machines[name].Spec.RunStrategy, ""))
@@ -303,8 +300,7 @@ func TestRefusedChange(t *testing.T) {
 			vs.Spec.Resources.Memory = resource.MustParse("3Gi")
 			vs.Status.RunStrategy = wanted
 			vs.Status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: rerun, ToRunStrategy: wanted}
-			_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			b.update(vs)
 			patches := 0
 			b.kubevirt.fail = func(call string) error {
 				if patches++; call != "patch VirtualMachine" || patches > 1 {
@@ -313,7 +309,7 @@ func TestRefusedChange(t *testing.T) {
 				return apierrors.NewForbidden(kubevirtv1.Resource("virtualmachines"), "x", errors.New("too much memory"))
 			}
 
-			_, _, err = b.pass("web")
+			_, _, err := b.pass("web")
 			require.Error(t, err, "it is tried again")
 			machine := b.kubevirt.machines[vs.Status.VM.Name]
 			if assert.NotNil(t, machine.Spec.RunStrategy); wanted == always {
@@ -349,8 +345,7 @@ func TestLostRaceIsTriedAgain(t *testing.T) {
 			b.settle("web")
 			vs = b.server("web")
 			vs.Status.PendingOperation = &v1beta1.Operation{Type: v1beta1.OperationStart, FromRunStrategy: manual, ToRunStrategy: manual}
-			_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).UpdateStatus(t.Context(), vs, metav1.UpdateOptions{})
-			require.NoError(t, err)
+			b.updateStatus(vs)
 			b.kubevirt.machines[vs.Status.VM.Name].Status.StateChangeRequests = test.queue
 			b.kubevirt.fail = func(call string) error {
 				if call == "start" || call == "cancel" {

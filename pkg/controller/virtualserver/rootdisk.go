@@ -65,10 +65,6 @@ func decideDisk(live, desired *cdiv1.DataVolume, claim *corev1.PersistentVolumeC
 	return diskKeep
 }
 
-func markedImported(claim *corev1.PersistentVolumeClaim) bool {
-	return claim.Annotations[translate.AnnotationImported] != ""
-}
-
 // volumeOwns says whether the claim belongs to a DataVolume, and goes with it.
 func volumeOwns(claim *corev1.PersistentVolumeClaim) bool {
 	owner := metav1.GetControllerOf(claim)
@@ -87,7 +83,7 @@ func filled(claim *corev1.PersistentVolumeClaim) bool {
 
 // markImported writes down for good that the disk holds its image. Of a claim that is lost only an earlier mark tells that.
 func (p *pass) markImported(ctx context.Context) error {
-	if p.claim == nil || markedImported(p.claim) || p.claim.DeletionTimestamp != nil || !filled(p.claim) ||
+	if p.claim == nil || translate.MarkedImported(p.claim) || p.claim.DeletionTimestamp != nil || !filled(p.claim) ||
 		!imported(p.volume, p.claim) {
 		return nil
 	}
@@ -104,7 +100,7 @@ func (p *pass) markImported(ctx context.Context) error {
 // confirmVolume reads the DataVolume of a claim that has none in the cache, unless the claim is known to hold its image: the
 // cache lags behind for long after CDI was installed, and the claim without its DataVolume would pass for an imported one.
 func (p *pass) confirmVolume(ctx context.Context) error {
-	if p.volume != nil || p.claim == nil || markedImported(p.claim) {
+	if p.volume != nil || p.claim == nil || translate.MarkedImported(p.claim) {
 		return nil
 	}
 	volume, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
@@ -174,23 +170,19 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) error {
 	volume, err := p.clients.KubeVirt.CreateDataVolume(ctx, desired)
 	err = p.checkTaken(err, func() (metav1.Object, error) {
-		return p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+		live, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
+		if err == nil {
+			p.volume = mine(p, live)
+		}
+		return live, err
 	})
 	if err != nil && !apierrors.IsConflict(err) {
 		err = p.checkClaimTaken(ctx, err)
 	}
-	if errors.Is(err, errUnseen) {
+	if errors.Is(err, errUnseen) && p.volume != nil {
 		// The status tells of it meanwhile.
 		p.outcome.retry = true
-		volume, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
-		if apierrors.IsNotFound(err) {
-			// It was on its way out.
-			return errUnseen
-		}
-		if err == nil {
-			p.volume = mine(p, volume)
-		}
-		return err
+		return nil
 	}
 	if err != nil {
 		return failed("create DataVolume "+p.name(), err)

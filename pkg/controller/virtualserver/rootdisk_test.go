@@ -119,16 +119,15 @@ func TestWhatWasImportedIsWrittenDown(t *testing.T) {
 	name := vs.Status.VM.Name
 	b.claimFor(vs)
 	b.settle("web")
-	assert.False(t, markedImported(b.claim(name)), "it is being imported")
+	assert.False(t, translate.MarkedImported(b.claim(name)), "it is being imported")
 	b.kubevirt.volumes[name].Status.Phase = cdiv1.Succeeded
 	b.settle("web")
-	assert.True(t, markedImported(b.claim(name)))
+	assert.True(t, translate.MarkedImported(b.claim(name)))
 
 	b.kubevirt.volumes[name].Status.Phase = cdiv1.Failed
 	vs = b.server("web")
 	vs.Spec.Storage.Root.Source.HTTP.URL = "http://images/another"
-	_, err := b.servers.TensorstackV1beta1().VirtualServers(testNamespace).Update(t.Context(), vs, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	b.update(vs)
 	b.settle("web")
 	require.Contains(t, b.kubevirt.volumes, name)
 	assert.Equal(t, "http://images/a", b.kubevirt.volumes[name].Spec.Source.HTTP.URL)
@@ -167,7 +166,7 @@ func TestAClaimThatGoesWithItsDataVolumeIsNoDisk(t *testing.T) {
 	b.kubevirt.volumes = map[string]*cdiv1.DataVolume{}
 	b.settle("web")
 	assert.Empty(t, b.kubevirt.machines)
-	assert.False(t, markedImported(b.claim(name)))
+	assert.False(t, translate.MarkedImported(b.claim(name)))
 	assert.True(t, meta.IsStatusConditionTrue(b.server("web").Status.Conditions, v1beta1.ConditionReconciled))
 
 	require.NoError(t, b.kubernetes.CoreV1().PersistentVolumeClaims(testNamespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
