@@ -83,6 +83,8 @@ func (f *facts) failed() metav1.Condition {
 	switch {
 	case f.nodeLost != "":
 		failed.Status, failed.Reason, failed.Message = metav1.ConditionUnknown, ReasonNodeLost, f.nodeText()
+	case f.isEvicting():
+		failed.Status, failed.Reason, failed.Message = metav1.ConditionFalse, ReasonEvicting, f.disruptionOf(f.live).message()
 	case f.failure == nil:
 		failed.Status, failed.Reason = metav1.ConditionFalse, ReasonNoFailure
 		failed.Message = "The machine has not ended unexpectedly."

@@ -124,8 +124,8 @@ func (f *facts) startSoonText() string {
 	if failure := MachineFailure(f.VirtualMachine); failure != nil {
 		return of("VirtualMachine", f.name(), joined(": ", failure.Reason, OneLine(failure.Message)))
 	}
-	if op := f.before.PendingOperation; op != nil && op.Message != "" {
-		return OneLine(op.Message)
+	if f.pending != nil && f.pending.Message != "" {
+		return OneLine(f.pending.Message)
 	}
 	return of("VirtualMachine", f.name(), "about to start")
 }
@@ -181,6 +181,9 @@ func (f *facts) stoppingText() string {
 	if f.live == nil {
 		return of("VMI", f.name(), "ended, being removed")
 	}
+	if f.isEvicting() && f.nodeLost == "" {
+		return sentence(f.disruptionOf(f.live).text) + " The guest is shutting down" + f.afterwards()
+	}
 	deadline := f.stopDeadline()
 	if deadline == nil {
 		if op := f.before.PendingOperation; op != nil && op.Message != "" {
@@ -192,6 +195,14 @@ func (f *facts) stoppingText() string {
 		return f.nodeText()
 	}
 	return of("VMI", f.live.Name, "the guest is shutting down, it is killed at "+timeText(deadline.Time))
+}
+
+// afterwards says what becomes of an evicted machine.
+func (f *facts) afterwards() string {
+	if f.strategy == v1beta1.RunStrategyManual {
+		return "."
+	}
+	return " and starts again where there is room."
 }
 
 func (f *facts) migratingText() string {

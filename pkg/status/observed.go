@@ -27,6 +27,8 @@ type Observed struct {
 	Instance *kubevirtv1.VirtualMachineInstance
 	// LauncherPod is the pod of Instance, or of the instance before.
 	LauncherPod *corev1.Pod
+	// LauncherPodGone says that LauncherPod does not exist any more, and is what was last seen of it.
+	LauncherPodGone bool
 	// DataVolume imports the root disk.
 	DataVolume *cdiv1.DataVolume
 	// Claim is the claim of the root disk.
@@ -64,6 +66,8 @@ type facts struct {
 	imported importState
 	// failure is the last unexpected end, from before or now.
 	failure *v1beta1.MachineFailure
+	// pending is the operation that is pending, from before or for an eviction that is found out now.
+	pending *v1beta1.Operation
 }
 
 func factsOf(o Observed) *facts {
@@ -75,6 +79,10 @@ func factsOf(o Observed) *facts {
 	}
 	f.imported = importOf(o)
 	f.failure = f.lastFailure()
+	f.pending = f.before.PendingOperation.DeepCopy()
+	if start := f.startAfterEviction(); start != nil {
+		f.pending = start
+	}
 	return f
 }
 

@@ -155,11 +155,11 @@ func (f *facts) claimMissing() bool {
 	return synchronized != nil && synchronized.Status == corev1.ConditionFalse && synchronized.Reason == kubeVirtPVCNotFound
 }
 
-// isStopping says whether the machine was told to stop but its instance is not being deleted yet.
+// isStopping says whether the machine was told to stop, or its pod to go, but its instance is not being deleted yet.
 func (f *facts) isStopping() bool {
 	strategy := f.VirtualMachine.Spec.RunStrategy
 	return (strategy != nil && *strategy == kubevirtv1.RunStrategyHalted) ||
-		f.stopPending(f.live.UID, v1beta1.OperationStop)
+		f.stopPending(f.live.UID, v1beta1.OperationStop) || f.isEvicting()
 }
 
 func migrates(vmi *kubevirtv1.VirtualMachineInstance) bool {
@@ -175,8 +175,7 @@ func (f *facts) backsOff() bool {
 }
 
 func (f *facts) startPending() bool {
-	op := f.before.PendingOperation
-	return op != nil && op.Type == v1beta1.OperationStart
+	return f.pending != nil && f.pending.Type == v1beta1.OperationStart
 }
 
 // willStart says whether a machine without a living instance starts without anybody doing more.

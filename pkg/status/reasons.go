@@ -54,11 +54,17 @@ const (
 	ReasonGuestCrashed = "GuestCrashed"
 	// ReasonNodeLost is a machine whose node is not heard from.
 	ReasonNodeLost = "NodeLost"
-	// ReasonEvicted is a machine whose pod was evicted or preempted.
+	// ReasonEvicted is a machine whose pod was evicted, preempted or deleted.
 	ReasonEvicted = "Evicted"
+	// ReasonEvicting is a machine that shuts down because its pod is being evicted, preempted or deleted. The condition is
+	// not true yet.
+	ReasonEvicting = "Evicting"
 	// ReasonBootFailed is a machine that ended before it ran.
 	ReasonBootFailed = "BootFailed"
 )
+
+// RequestedByEviction stands in status.operations for what follows from an eviction, in the place of a user.
+const RequestedByEviction = "eviction"
 
 // Reasons of the conditions Paused and RestartRequired.
 const (

@@ -72,6 +72,7 @@ func newPass(c *Controller, vs *v1beta1.VirtualServer) *pass {
 // run goes through all steps. It writes the status even if a step failed, so that people see why.
 func (p *pass) run(ctx context.Context) error {
 	if p.vs.DeletionTimestamp != nil {
+		p.caches.buried.forget(p.vs.Namespace, p.name())
 		return p.finish(ctx, p.finalize(ctx))
 	}
 	if err := p.ensureFinalizer(ctx); err != nil {

@@ -22,8 +22,17 @@ const heartbeatTimeout = 5 * time.Minute
 // has. The events of the pass follow.
 func (p *pass) writeStatus(ctx context.Context) error {
 	now := p.clock.Now()
+	p.lookBack(ctx, now)
 	observed := p.observe(now)
 	derived := status.Derive(observed)
+	if status.NewlyEvicted(&p.vs.Status, &derived) {
+		// Pods are seen by another watch than what asked for their end.
+		if err := p.confirmEnd(ctx); err != nil {
+			return err
+		}
+		observed = p.observe(now)
+		derived = status.Derive(observed)
+	}
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
 	p.lookAgain(&derived, observed.Node, now)
 
@@ -38,7 +47,21 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	if derived.LastFailure != nil {
 		p.failures.forget(p.key(), derived.LastFailure)
 	}
+	p.failures.considered(p.key(), observed.Failure)
 	p.flushEvents()
+	return nil
+}
+
+// confirmEnd reads the machine, which says whether somebody asked for the end of the instance, and the instance unless it has
+// ended: one that is gone meanwhile would tell less.
+func (p *pass) confirmEnd(ctx context.Context) error {
+	seen := p.instance
+	if err := p.readMachine(ctx); err != nil {
+		return err
+	}
+	if seen != nil && (seen.IsFinal() || p.instance == nil || p.instance.UID != seen.UID) {
+		p.instance = seen
+	}
 	return nil
 }
 
@@ -57,13 +80,13 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Now:            now,
 	}
 	if p.instance != nil {
-		observed.LauncherPod = p.caches.launcherPod(namespace, name, p.instance.UID)
+		observed.LauncherPod, observed.LauncherPodGone = p.caches.launcherPod(namespace, name, p.instance)
 		if node := p.instance.Status.NodeName; node != "" {
 			observed.Node = p.caches.node(node)
 			observed.NodeMissing = observed.Node == nil
 		}
 	} else {
-		observed.LauncherPod = p.caches.launcherPod(namespace, name, "")
+		observed.LauncherPod, _ = p.caches.launcherPod(namespace, name, nil)
 	}
 	class := p.vs.Spec.Storage.Root.PVC.StorageClassName
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
