@@ -60,8 +60,8 @@ func shutdowns() map[string]struct {
 			s.podDeleted(57, 45)
 			s.Instance.DeletionTimestamp = ptr.To(at(60))
 		}, "Pod virt-launcher-x: deleted at 2024-03-21T08:27:56Z."},
-		"pod deleted by hand in the second of the end": {func(s *scene) { s.podDeleted(60, 45) },
-			"Pod virt-launcher-x: deleted at 2024-03-21T08:27:59Z. " + likelyText},
+		"pod deleted by hand just before the end": {func(s *scene) { s.podDeleted(59, 45) },
+			"Pod virt-launcher-x: deleted at 2024-03-21T08:27:58Z. " + likelyText},
 
 		"shut down inside": {func(*scene) {}, ""},
 		"shut down inside, and KubeVirt cleans up": {func(s *scene) {
@@ -72,7 +72,8 @@ func shutdowns() map[string]struct {
 			s.Instance.DeletionTimestamp = ptr.To(at(58))
 			s.podDeleted(58, 45)
 		}, ""},
-		"completed pod deleted much later": {func(s *scene) { s.podDeleted(600, 45) }, ""},
+		"shut down inside, and only the pod's end is seen": {func(s *scene) { s.podDeleted(60, 45) }, ""},
+		"completed pod deleted much later":                 {func(s *scene) { s.podDeleted(600, 45) }, ""},
 		"completed pod evicted much later": {func(s *scene) {
 			s.podDeleted(600, 45)
 			s.target(600, "EvictionByEvictionAPI", "Eviction API: evicting")
@@ -249,6 +250,8 @@ func TestEndThatNobodySaw(t *testing.T) {
 		"evicted":                   {node(false), []corev1.Event{pressed, event("SuccessfulDelete", deleted, "vm", 60)}, true},
 		"evicted, end not told":     {node(false), []corev1.Event{pressed}, true},
 		"stopped by virtctl":        {node(false), []corev1.Event{event("SuccessfulDelete", deleted, "vm", 50), pressed}, false},
+		"instance deleted by hand":  {node(false), []corev1.Event{event("SuccessfulDelete", "Deleted virtual machine pod x", "", 49), pressed}, false},
+		"evicted, pod cleaned up":   {node(false), []corev1.Event{pressed, event("SuccessfulDelete", "Deleted virtual machine pod x", "", 58)}, true},
 		"an instance before":        {node(false), []corev1.Event{event("ShuttingDown", "Signaled Graceful Shutdown", "other", 10)}, false},
 		"node drained, no events":   {node(true), nil, true},
 		"node gone, no events":      {nil, nil, true},

@@ -7,20 +7,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // Events by which KubeVirt tells of the end of an instance. virt-handler writes the first when it presses the power button of
-// a guest (shutdownVMI in pkg/virt-handler/vm.go), virt-controller the second on the VirtualMachine when it deletes the
-// instance (pkg/virt-controller/watch/vm/vm.go).
+// a guest (shutdownVMI in pkg/virt-handler/vm.go). virt-controller writes the second on the VirtualMachine when it deletes the
+// instance (stopVMI in pkg/virt-controller/watch/vm/vm.go), and on the instance when it deletes the pod for that
+// (deleteAllMatchingPods in pkg/virt-controller/watch/vmi/lifecycle.go).
 const (
-	eventShuttingDown    = "ShuttingDown"
-	eventInstanceDeleted = "SuccessfulDelete"
+	eventShuttingDown = "ShuttingDown"
+	eventDeleted      = "SuccessfulDelete"
 )
 
-// MissedEnd returns the UID of the instance that ended while nobody looked, if it matters why: under RerunOnFailure a machine
-// that shut down stays down, and one that was evicted does not.
+// MissedEnd returns the UID of the instance that seems to have shut down by itself, and did not before, if it matters whether
+// that is so: under RerunOnFailure such a machine stays down, and one that was evicted does not. What was observed may be
+// old, or the instance gone before anybody saw it end.
 func MissedEnd(o Observed) types.UID {
 	if o.VirtualServer == nil {
 		return ""
@@ -28,7 +31,9 @@ func MissedEnd(o Observed) types.UID {
 	f := factsOf(o)
 	gone := f.before.VM.InstanceUID
 	switch {
-	case gone == "", f.Instance != nil, f.strategy != v1beta1.RunStrategyRerunOnFailure, f.wasAskedToEnd(gone):
+	case f.Instance != nil && (f.Instance.UID != gone || f.Instance.Status.Phase != kubevirtv1.Succeeded):
+		return ""
+	case gone == "", f.strategy != v1beta1.RunStrategyRerunOnFailure, f.wasAskedToEnd(gone):
 		return ""
 	case f.failure != nil && f.failure.InstanceUID == gone:
 		return ""
@@ -49,8 +54,11 @@ func EndOf(instance types.UID, nodeName string, node *corev1.Node, events []core
 		switch event := &events[i]; {
 		case event.Reason == eventShuttingDown && event.InvolvedObject.UID == instance:
 			pressed = firstSeen(event)
-		case event.Reason == eventInstanceDeleted && strings.Contains(event.Message, string(instance)):
-			deleted = firstSeen(event)
+		case event.Reason != eventDeleted:
+		case event.InvolvedObject.UID == instance || strings.Contains(event.Message, string(instance)):
+			if at := firstSeen(event); deleted.IsZero() || at.Before(&deleted) {
+				deleted = at
+			}
 		}
 	}
 	switch {

@@ -12,12 +12,20 @@ import (
 	"tensorstack.dev/virtualserver/pkg/status"
 )
 
-// lookBack finds out how an instance ended while no controller looked: a drain takes the node of a machine and that of this
-// process together.
+// lookBack makes sure that an instance which seems to have shut down by itself has not been evicted. The cache of pods may be
+// late, and no controller may have looked: a drain takes the node of a machine and that of this process together.
 func (p *pass) lookBack(ctx context.Context, now time.Time) {
-	missed := status.MissedEnd(p.observe(now))
+	observed := p.observe(now)
+	missed := status.MissedEnd(observed)
 	if missed == "" {
 		return
+	}
+	if pod := observed.LauncherPod; pod != nil && !observed.LauncherPodGone && observed.Instance != nil {
+		live, err := p.clients.Kubernetes.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		if err == nil && live.UID == pod.UID {
+			p.launcher = live
+			return
+		}
 	}
 	node := p.vs.Status.Node
 	failure := status.EndOf(missed, node, p.caches.node(node), p.eventsOf(ctx, p.name()), metav1.NewTime(now))

@@ -50,6 +50,8 @@ type pass struct {
 	claim    *corev1.PersistentVolumeClaim
 	service  *corev1.Service
 	secret   *corev1.Secret
+	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
+	launcher *corev1.Pod
 	// desired is the machine as it should be, nil if it is not wanted yet.
 	desired *kubevirtv1.VirtualMachine
 

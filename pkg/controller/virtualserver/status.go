@@ -27,7 +27,7 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	derived := status.Derive(observed)
 	if status.NewlyEvicted(&p.vs.Status, &derived) {
 		// Pods are seen by another watch than what asked for their end.
-		if err := p.confirmEnd(ctx); err != nil {
+		if err := p.confirmEnd(ctx, now); err != nil {
 			return err
 		}
 		observed = p.observe(now)
@@ -52,16 +52,17 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	return nil
 }
 
-// confirmEnd reads the machine, which says whether somebody asked for the end of the instance, and the instance unless it has
-// ended: one that is gone meanwhile would tell less.
-func (p *pass) confirmEnd(ctx context.Context) error {
+// confirmEnd reads the machine, which says whether somebody asked for the end of the instance, and the instance. One that has
+// ended and is gone meanwhile is kept as it was seen.
+func (p *pass) confirmEnd(ctx context.Context, now time.Time) error {
 	seen := p.instance
 	if err := p.readMachine(ctx); err != nil {
 		return err
 	}
-	if seen != nil && (seen.IsFinal() || p.instance == nil || p.instance.UID != seen.UID) {
+	if seen != nil && seen.IsFinal() && (p.instance == nil || p.instance.UID != seen.UID) {
 		p.instance = seen
 	}
+	p.lookBack(ctx, now)
 	return nil
 }
 
@@ -81,6 +82,9 @@ func (p *pass) observe(now time.Time) status.Observed {
 	}
 	if p.instance != nil {
 		observed.LauncherPod, observed.LauncherPodGone = p.caches.launcherPod(namespace, name, p.instance)
+		if p.launcher != nil {
+			observed.LauncherPod, observed.LauncherPodGone = p.launcher, false
+		}
 		if node := p.instance.Status.NodeName; node != "" {
 			observed.Node = p.caches.node(node)
 			observed.NodeMissing = observed.Node == nil
