@@ -102,18 +102,16 @@ func (f *facts) stopDeadline() *metav1.Time {
 	return ptr.To(metav1.NewTime(asked.Add(grace)))
 }
 
-// setTransition notes when a state was reached. Each state stands once, with the last time.
+// setTransition notes when a state was reached. Each state stands once, with the last time, and the last one stands last.
 func setTransition(status *v1beta1.VirtualServerStatus, before v1beta1.PrintableStatus, now time.Time) {
 	if status.PrintableStatus == before {
 		return
 	}
 	transition := v1beta1.PhaseTransition{Phase: status.PrintableStatus, Time: metav1.NewTime(now)}
-	at := slices.IndexFunc(status.PhaseTransitions, func(old v1beta1.PhaseTransition) bool {
+	status.PhaseTransitions = slices.DeleteFunc(status.PhaseTransitions, func(old v1beta1.PhaseTransition) bool {
 		return old.Phase == transition.Phase
 	})
-	if at < 0 {
-		status.PhaseTransitions = append(status.PhaseTransitions, transition)
-		return
-	}
-	status.PhaseTransitions[at] = transition
+	status.PhaseTransitions = append(status.PhaseTransitions, transition)
+	// A release before this one kept them in another order.
+	slices.SortStableFunc(status.PhaseTransitions, func(a, b v1beta1.PhaseTransition) int { return a.Time.Compare(b.Time.Time) })
 }

@@ -147,7 +147,9 @@ func TestTimesMoveOnlyWithTheStatus(t *testing.T) {
 		{Phase: "Provisioning", Time: metav1.NewTime(epoch)}, {Phase: "Starting", Time: metav1.NewTime(moment)}}, third.PhaseTransitions)
 	s.importing(cdiv1.ImportInProgress, "1.00%", 0)
 	moment = s.Now
-	assert.Equal(t, v1beta1.PhaseTransition{Phase: "Provisioning", Time: metav1.NewTime(moment)}, s.derive().PhaseTransitions[0])
+	again := s.derive().PhaseTransitions
+	assert.Equal(t, v1beta1.PhaseTransition{Phase: "Provisioning", Time: metav1.NewTime(moment)}, again[1], "the last one stands last")
+	assert.Equal(t, v1beta1.StatusStarting, again[0].Phase)
 }
 
 func TestWhatIsNotDerivedStays(t *testing.T) {

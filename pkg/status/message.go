@@ -194,6 +194,10 @@ func (f *facts) stoppingText() string {
 	if f.nodeLost != "" {
 		return f.nodeText()
 	}
+	if paused := vmiCondition(f.live, kubevirtv1.VirtualMachineInstancePaused); paused != nil && paused.Status == corev1.ConditionTrue {
+		return of("VMI", f.live.Name, fmt.Sprintf("paused (%s) and so cannot shut down, it is killed at %s; a stop with force does not wait",
+			orText(paused.Reason, "for no known reason"), timeText(deadline.Time)))
+	}
 	return of("VMI", f.live.Name, "the guest is shutting down, it is killed at "+timeText(deadline.Time))
 }
 
@@ -213,6 +217,14 @@ func (f *facts) migratingText() string {
 
 // stoppedText says why a stopped machine stays so.
 func (f *facts) stoppedText() string {
+	if !f.imported.done {
+		return joined(" ", f.strategyText(), sentence(f.imported.message))
+	}
+	return f.strategyText()
+}
+
+// strategyText says what keeps a machine down.
+func (f *facts) strategyText() string {
 	switch {
 	case f.failure != nil && !f.recovered() && f.strategy == v1beta1.RunStrategyManual:
 		return fmt.Sprintf("%s: %s Run strategy Manual does not start it again; use start.", f.failure.Reason, f.failure.Message)

@@ -51,6 +51,8 @@ func (f *facts) printable() v1beta1.PrintableStatus {
 	switch {
 	case f.vs.DeletionTimestamp != nil:
 		return v1beta1.StatusTerminating
+	case f.VirtualMachine == nil && f.staysDown():
+		return v1beta1.StatusStopped
 	case f.VirtualMachine == nil:
 		return v1beta1.StatusProvisioning
 	case f.VirtualMachine.DeletionTimestamp != nil:
@@ -59,6 +61,9 @@ func (f *facts) printable() v1beta1.PrintableStatus {
 		return f.printableAlive()
 	case f.endsAsAsked():
 		return v1beta1.StatusStopping
+	case !f.imported.done && f.staysDown():
+		// The import goes on, but nothing starts after it.
+		return v1beta1.StatusStopped
 	case !f.imported.done:
 		return v1beta1.StatusProvisioning
 	case f.backsOff():
@@ -107,6 +112,9 @@ func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 		return v1beta1.StatusProvisioning
 	case unschedulable:
 		return v1beta1.StatusFailedUnschedulable
+	case f.before.PrintableStatus == v1beta1.StatusStarting:
+		// What KubeVirt prints is late. Nothing goes back within one run.
+		return v1beta1.StatusStarting
 	case f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
 		return v1beta1.StatusProvisioning
 	default:
@@ -176,6 +184,13 @@ func (f *facts) backsOff() bool {
 
 func (f *facts) startPending() bool {
 	return f.pending != nil && f.pending.Type == v1beta1.OperationStart
+}
+
+// staysDown says whether a machine without an instance waits for somebody to start it, whatever its disk does.
+func (f *facts) staysDown() bool {
+	waits := f.strategy == v1beta1.RunStrategyHalted || f.strategy == v1beta1.RunStrategyManual
+	restarts := f.pending != nil && f.pending.Type == v1beta1.OperationRestart
+	return waits && !f.startPending() && !restarts && !f.requested(kubevirtv1.StartRequest, "")
 }
 
 // willStart says whether a machine without a living instance starts without anybody doing more.

@@ -1,6 +1,7 @@
 package virtualserver
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -191,6 +193,33 @@ func TestEvictionIsConfirmed(t *testing.T) {
 	failed := meta.FindStatusCondition(b.server("web").Status.Conditions, v1beta1.ConditionFailure)
 	assert.Equal(t, status.ReasonNoFailure, failed.Reason)
 	assert.Empty(t, b.server("web").Status.Operations)
+}
+
+func TestPausedMachineGoesOnToShutDown(t *testing.T) {
+	b := newEvictionBench(t, v1beta1.RunStrategyAlways)
+	vmi := b.run("first", kubevirtv1.Running)
+	vmi.Status.Conditions = []kubevirtv1.VirtualMachineInstanceCondition{
+		{Type: kubevirtv1.VirtualMachineInstancePaused, Status: corev1.ConditionTrue, Reason: "PausedByUser"}}
+	b.settle("web")
+	assert.NotContains(t, b.kubevirt.calls, "unpause")
+	deleting(vmi)
+	_, events, err := b.pass("web")
+	require.NoError(t, err)
+	assert.Contains(t, b.kubevirt.calls, "unpause")
+	assert.Contains(t, strings.Join(events, "\n"), "UnpausedToStop")
+
+	for _, answer := range []error{
+		apierrors.NewConflict(kubevirtv1.Resource("virtualmachineinstances"), b.name, errors.New("VMI is not paused")),
+		apierrors.NewNotFound(kubevirtv1.Resource("virtualmachineinstances"), b.name),
+		apierrors.NewInternalError(errors.New("virt-handler does not answer")),
+		apierrors.NewForbidden(kubevirtv1.Resource("virtualmachineinstances"), b.name, errors.New("no right")),
+		errors.New("broken connection"),
+	} {
+		b.kubevirt.fail = func(call string) error { return map[string]error{"unpause": answer}[call] }
+		_, _, err = b.pass("web")
+		require.NoError(t, err, "it never stands in the way")
+		assert.Equal(t, v1beta1.StatusStopping, b.server("web").Status.PrintableStatus)
+	}
 }
 
 // must returns a launcher pod from the cache.

@@ -141,6 +141,10 @@ func (f *fakeKubeVirt) RestartMachine(context.Context, string, string, kubevirtv
 	return f.write("restart")
 }
 
+func (f *fakeKubeVirt) UnpauseInstance(context.Context, string, string) error {
+	return f.write("unpause")
+}
+
 func (f *fakeKubeVirt) CancelRequests(context.Context, *kubevirtv1.VirtualMachine) error {
 	return f.write("cancel")
 }

@@ -36,6 +36,8 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
 	p.lookAgain(&derived, observed.Node, now)
 
+	p.wake(ctx, observed)
+
 	p.vs.Status = derived
 	if !equality.Semantic.DeepEqual(p.before.Status, derived) {
 		before := p.before.Status
