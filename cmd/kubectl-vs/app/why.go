@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -157,7 +158,7 @@ func explain(e *evidence) []link {
 // isNoCause says that a machine is not stopped because its disk is not imported yet: that comes with the first start.
 func (e *evidence) isNoCause(condition *metav1.Condition) bool {
 	return e.server.Status.PrintableStatus == v1beta1.StatusStopped &&
-		condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
+		condition.Type == v1beta1.ConditionDataImported && await.ImportsOnStart(condition)
 }
 
 func (e *evidence) explainDisk(add func(object, says string)) {
