@@ -23,8 +23,10 @@ const (
 	ReasonImagePullFailed = "ImagePullFailed"
 	// ReasonImportStalled is an import without progress for ImportStallTimeout.
 	ReasonImportStalled = "ImportStalled"
-	// ReasonImportError is an import that failed and is tried again.
+	// ReasonImportError is an import that failed for a cause that does not go away by itself, though CDI tries again.
 	ReasonImportError = "ImportError"
+	// ReasonImportRetrying is an import that failed, is tried again, and may then succeed.
+	ReasonImportRetrying = "ImportRetrying"
 	// ReasonImportFailed is an import that failed and is not tried again.
 	ReasonImportFailed = "ImportFailed"
 )
