@@ -57,7 +57,10 @@ func (f *facts) dataImported() metav1.Condition {
 func (f *facts) ready() metav1.Condition {
 	ready := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse}
 	observed := vmiCondition(f.Instance, kubevirtv1.VirtualMachineInstanceReady)
+	blocked, why := f.blocked()
 	switch {
+	case blocked != "":
+		ready.Reason, ready.Message = blocked, why
 	case f.Instance == nil:
 		ready.Reason, ready.Message = ReasonVMINotExists, "VMI does not exist"
 	case f.nodeLost != "":

@@ -47,6 +47,16 @@ func importOf(o Observed) importState {
 		return state
 	}
 	state.reason, state.message = importProgress(o.DataVolume)
+	if found := obstacle(o.Obstacles); found != nil {
+		if found.Reason != "" {
+			state.reason = found.Reason
+		}
+		state.message = joined(". ", state.message, found.Message)
+		if found.Reason == ReasonQuotaExceeded && len(o.Shortfalls) > 0 {
+			state.message = of("DataVolume", name, strings.Join(o.Shortfalls, "; "))
+		}
+		return state
+	}
 	if stalls := StallsAt(state.status); !stalls.IsZero() && !stalls.After(o.Now) {
 		state.reason = ReasonImportStalled
 		state.message += ", no progress since " + timeText(state.status.LastProgressTime.Time)
@@ -168,6 +178,7 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 	running := dataVolumeCondition(dataVolume, cdiv1.DataVolumeRunning)
 	bound := dataVolumeCondition(dataVolume, cdiv1.DataVolumeBound)
 	runningFails := running != nil && running.Status != corev1.ConditionTrue
+	refused, _ := podRefused(o)
 	switch {
 	case dataVolume.DeletionTimestamp != nil:
 		return ReasonDeleting, of("DataVolume", name, "being deleted")
@@ -175,6 +186,9 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 		return ReasonStorageClassNotFound, storageClassText(name, o.StorageClassMissing)
 	case claimLost(o):
 		return ReasonClaimLost, of("PVC", name, "its volume is lost")
+	case refused != "":
+		reason, text := limitsText(o, refused)
+		return reason, of("DataVolume", name, text)
 	case bound != nil && bound.Reason == cdiQuota:
 		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", OneLine(bound.Message)))
 	case dataVolume.Status.Phase == cdiv1.Failed:

@@ -67,11 +67,15 @@ func (f *facts) provisioningText() string {
 	case f.VirtualMachine == nil:
 		return joinName("VirtualMachine", f.name(), "not created yet")
 	case f.live != nil:
-		if text := f.synchronizedText(); text != "" {
+		if _, text := f.blocked(); text != "" {
 			return text
 		}
 	}
-	return of("VirtualMachine", f.name(), kubeVirtText(f.VirtualMachine.Status.PrintableStatus))
+	printed := f.VirtualMachine.Status.PrintableStatus
+	if unbound := f.unbound(); unbound != nil && printed == kubevirtv1.VirtualMachineStatusWaitingForVolumeBinding {
+		return sentence(unbound.text())
+	}
+	return of("VirtualMachine", f.name(), kubeVirtText(printed))
 }
 
 // kubeVirtText puts what KubeVirt prints into words.
@@ -94,6 +98,10 @@ func (f *facts) synchronizedText() string {
 	if synchronized == nil || synchronized.Status != corev1.ConditionFalse {
 		return ""
 	}
+	if synchronized.Reason == kubeVirtPVCNotFound && f.claimsAreThere() {
+		// KubeVirt has not looked again yet.
+		return ""
+	}
 	return of("VMI", f.live.Name, joined(": ", synchronized.Reason, OneLine(synchronized.Message)))
 }
 
@@ -101,7 +109,7 @@ func (f *facts) startingText() string {
 	if f.live == nil {
 		return f.startSoonText()
 	}
-	if text := f.synchronizedText(); text != "" {
+	if _, text := f.blocked(); text != "" {
 		return text
 	}
 	if pod := f.podOf(f.live); pod != nil {

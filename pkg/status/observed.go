@@ -41,6 +41,13 @@ type Observed struct {
 	NodeMissing bool
 	// StorageClassMissing is the name of the StorageClass of the root disk, if it was looked for and does not exist.
 	StorageClassMissing string
+	// LookedUp says that everything which References names was looked for, and Absences what is not there.
+	LookedUp bool
+	Absences []Absence
+	// Obstacles are what else stands in the way of the import, see ObstaclesOf.
+	Obstacles []Obstacle
+	// Shortfalls say which quotas and LimitRanges do not allow what the import needs. They count only while it cannot go on.
+	Shortfalls []string
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.
 	Failure *v1beta1.MachineFailure
 	// Now is the time of the observation.
@@ -148,6 +155,24 @@ func nodeLost(o Observed) string {
 		}
 	}
 	return ""
+}
+
+// startsUp says whether an instance is there that no node runs yet.
+func (f *facts) startsUp() bool {
+	if f.live == nil {
+		return false
+	}
+	switch f.live.Status.Phase {
+	case kubevirtv1.VmPhaseUnset, kubevirtv1.Pending, kubevirtv1.Scheduling:
+		return true
+	default:
+		return false
+	}
+}
+
+// NeedsLookUp says whether it is worth to look for what References names: an instance is to start and has not yet.
+func NeedsLookUp(vmi *kubevirtv1.VirtualMachineInstance) bool {
+	return vmi != nil && (&facts{live: vmi}).startsUp()
 }
 
 // vmiCondition returns the condition of the instance, or nil.

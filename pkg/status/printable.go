@@ -145,7 +145,11 @@ func (f *facts) verdictIsOld(message string) bool {
 	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
 		strings.Contains(message, `persistentvolumeclaim "`)
 	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
-	return aboutClaim && there && !f.hasOtherClaims()
+	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
+		// No node is at fault.
+		return aboutClaim
+	}
+	return aboutClaim && there && (!f.hasOtherClaims() || f.LookedUp && len(f.Absences) == 0)
 }
 
 func (f *facts) hasOtherClaims() bool {
@@ -157,10 +161,21 @@ func (f *facts) hasOtherClaims() bool {
 		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 
-// claimMissing says whether the instance waits for a claim that does not exist.
+// claimMissing says whether the instance waits for a claim that does not exist. KubeVirt's word may be old.
 func (f *facts) claimMissing() bool {
+	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
+		return true
+	}
+	if f.claimsAreThere() {
+		return false
+	}
 	synchronized := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceSynchronized)
 	return synchronized != nil && synchronized.Status == corev1.ConditionFalse && synchronized.Reason == kubeVirtPVCNotFound
+}
+
+// claimsAreThere says that every claim of the machine was seen.
+func (f *facts) claimsAreThere() bool {
+	return f.LookedUp && f.absent() == nil && f.Claim != nil && f.Claim.DeletionTimestamp == nil
 }
 
 // isStopping says whether the machine was told to stop, or its pod to go, but its instance is not being deleted yet.

@@ -52,6 +52,8 @@ type pass struct {
 	secret   *corev1.Secret
 	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
 	launcher *corev1.Pod
+	// found is what stands in the way.
+	found obstacles
 	// desired is the machine as it should be, nil if it is not wanted yet.
 	desired *kubevirtv1.VirtualMachine
 

@@ -23,6 +23,7 @@ const heartbeatTimeout = 5 * time.Minute
 func (p *pass) writeStatus(ctx context.Context) error {
 	now := p.clock.Now()
 	p.lookBack(ctx, now)
+	p.lookAround(ctx, now)
 	observed := p.observe(now)
 	derived := status.Derive(observed)
 	if status.NewlyEvicted(&p.vs.Status, &derived) {
@@ -82,6 +83,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Failure:        p.failures.of(p.key()),
 		Now:            now,
 	}
+	p.found.note(&observed)
 	if p.instance != nil {
 		observed.LauncherPod, observed.LauncherPodGone = p.caches.launcherPod(namespace, name, p.instance)
 		if p.launcher != nil {
@@ -126,7 +128,7 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
 // down, when an import has stood still for too long, and when a node that was marked has been silent for too long.
 func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, node *corev1.Node, now time.Time) {
-	times := []time.Time{status.StallsAt(derived.Import), silentAt(node)}
+	times := []time.Time{status.StallsAt(derived.Import), silentAt(node), p.found.again}
 	if derived.StopDeadline != nil {
 		times = append(times, derived.StopDeadline.Time)
 	}
