@@ -36,7 +36,8 @@ func (t tree) addProgram(archive *archiveIndex, source, target string) error {
 			return err
 		}
 		interpreter := cleanName(strings.TrimRight(string(name), "\x00"))
-		if err := t.addLibrary(archive, path.Base(interpreter), interpreter); err != nil {
+		// /lib64 is a link to /usr/lib64.
+		if err := t.addLibrary(archive, path.Base(interpreter), path.Join("usr", strings.TrimPrefix(interpreter, "usr/"))); err != nil {
 			return err
 		}
 	}
