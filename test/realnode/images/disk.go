@@ -23,7 +23,7 @@ type disk struct {
 	label string
 	// boot has the files of the boot partition by name: paths of this machine.
 	boot map[string]string
-	// root is a folder whose content becomes the root partition; empty for none.
+	// root is a tar archive whose content becomes the root partition; empty for none.
 	root string
 }
 
@@ -111,14 +111,24 @@ func (d disk) writeBoot(path string, sectors int) error {
 	return command{args: []string{"syslinux", "--install", "--offset", offset, path}, environment: environment}.run()
 }
 
+// writeRoot makes the root partition. Owners and devices of the archive survive only as root; where this process is not,
+// mmdebstrap's helper gives it a user namespace.
 func (d disk) writeRoot(path string, start int) error {
+	const identity = "0b1d6d2e-5a6c-4f55-9b5f-5b0a2f3f7f10"
 	blocks := (d.sizeMiB*mebibyte - start*sector) / 4096
-	return command{
-		args: []string{"mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "root", "-U", "0b1d6d2e-5a6c-4f55-9b5f-5b0a2f3f7f10",
-			"-O", "^has_journal,^metadata_csum_seed,^orphan_file", "-E", fmt.Sprintf("offset=%d,hash_seed=0b1d6d2e-5a6c-4f55-9b5f-5b0a2f3f7f11,lazy_itable_init=0", start*sector),
-			"-d", d.root, path, fmt.Sprint(blocks)},
-		environment: []string{fmt.Sprintf("E2FSPROGS_FAKE_TIME=%d", epoch().Unix())},
-	}.run()
+	dir := path + ".root"
+	script := `set -e
+mkdir "$1"
+tar -C "$1" --numeric-owner --xattrs --xattrs-include='*' -xf "$2"
+mke2fs -q -t ext4 -b 4096 -L root -U "$3" -J size=16 -E "offset=$4,hash_seed=$3,lazy_itable_init=0,lazy_journal_init=0" -d "$1" "$5" "$6"
+rm -rf "$1"`
+	args := []string{"sh", "-c", script, "sh", dir, d.root, identity, fmt.Sprint(start * sector), path, fmt.Sprint(blocks)}
+	if os.Geteuid() != 0 {
+		args = append([]string{"mmdebstrap", "--unshare-helper"}, args...)
+	}
+	return command{args: args, environment: []string{
+		fmt.Sprintf("E2FSPROGS_FAKE_TIME=%d", epoch().Unix()), "PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin",
+	}}.run()
 }
 
 // convert makes the other forms of the raw disk at path: "qcow2" (compressed), "raw.gz", "raw.xz". It returns the paths
