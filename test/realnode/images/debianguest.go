@@ -38,7 +38,7 @@ func (w *Workspace) makeDebianGuest() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.ensure("debian", fingerprint("debian 1", root["digest"], packages["digest"], files), func(scratch string) (result, error) {
+	_, err = w.ensure("debian", fingerprint("debian 2", root["digest"], packages["digest"], files), func(scratch string) (result, error) {
 		archive, err := openArchive(w.path("roots", smallPackages().name+".tar"))
 		if err != nil {
 			return result{}, err
@@ -64,8 +64,8 @@ func (w *Workspace) makeDebianGuest() error {
 		if err := (disk{sizeMiB: 768, bootMiB: 32, label: "BOOT", boot: boot, root: packed}).write(raw); err != nil {
 			return result{}, err
 		}
-		w.Say("Debian guest: qcow2, xz")
-		return guestResult("debian", raw, "qcow2", "raw.xz")
+		w.Say("Debian guest: qcow2")
+		return guestResult("debian", raw, "qcow2")
 	})
 	return err
 }
@@ -148,6 +148,9 @@ func debianConfiguration() (tree, error) {
 	}
 	for _, unit := range strings.Fields(string(masked)) {
 		own.symlink("etc/systemd/system/"+unit, "/dev/null")
+	}
+	for _, dir := range []string{"dev", "proc", "sys", "run"} {
+		own.dir(dir, 0o755)
 	}
 	// An empty machine-id gets a new one at each boot; a missing one would make it a first boot, with all that entails.
 	own.data("etc/machine-id", 0o444, nil)

@@ -145,9 +145,9 @@ func convert(path string, forms ...string) (map[string]string, error) {
 		case "qcow2":
 			err = run("qemu-img", "convert", "-O", "qcow2", "-c", path, target)
 		case "raw.gz":
-			err = run("sh", "-c", `exec gzip -n -c -6 "$1" >"$2"`, "sh", path, target)
+			err = run("sh", "-c", `exec gzip -n -c -1 "$1" >"$2"`, "sh", path, target)
 		case "raw.xz":
-			err = run("sh", "-c", `exec xz -c -3 -T2 "$1" >"$2"`, "sh", path, target)
+			err = run("sh", "-c", `exec xz -c -0 "$1" >"$2"`, "sh", path, target)
 		default:
 			err = fmt.Errorf("unknown form of a disk: %s", form)
 		}

@@ -15,13 +15,13 @@ var content embed.FS
 // smallPackages are what the small guest is made of; they are unpacked, not installed.
 func smallPackages() debianRoot {
 	return debianRoot{name: "guest-packages", variant: "extract", packages: []string{
-		"linux-image-cloud-amd64", "busybox-static", "util-linux", "e2fsprogs", "qemu-guest-agent",
+		"linux-image-cloud-amd64", "busybox-static", "dash", "util-linux", "e2fsprogs", "netcat-openbsd", "qemu-guest-agent",
 	}}
 }
 
 // onDemandModules are loaded by the kernel when something of theirs is mounted.
 func onDemandModules() []string {
-	return []string{"vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8", "ext4", "virtiofs", "sg", "pvpanic_pci", "pvpanic_mmio", "xfs"}
+	return []string{"ahci", "sr_mod", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8", "ext4", "virtiofs", "sg", "pvpanic_pci", "pvpanic_mmio", "xfs"}
 }
 
 // makeSmallGuest makes guests/small.*: a kernel and BusyBox, for most tests.
@@ -34,7 +34,7 @@ func (w *Workspace) makeSmallGuest() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.ensure("small", fingerprint("small 1", packages["digest"], files, strings.Join(onDemandModules(), " ")), func(scratch string) (result, error) {
+	_, err = w.ensure("small", fingerprint("small 2", packages["digest"], files, strings.Join(onDemandModules(), " ")), func(scratch string) (result, error) {
 		w.Say("small guest: kernel, BusyBox and programs from packages")
 		archive, err := openArchive(w.path("roots", "guest-packages.tar"))
 		if err != nil {
@@ -135,7 +135,7 @@ func smallTree(archive *archiveIndex, version, scratch string) (tree, error) {
 	}
 	made.dir("tmp", 0o1777)
 	made.dir("root", 0o700)
-	for _, name := range []string{"usr/bin/lsblk", "usr/sbin/blkid", "usr/sbin/mke2fs", "usr/sbin/resize2fs", "usr/sbin/qemu-ga"} {
+	for _, name := range []string{"usr/bin/lsblk", "usr/sbin/blkid", "usr/sbin/mke2fs", "usr/sbin/resize2fs", "usr/sbin/qemu-ga", "usr/bin/dash", "usr/bin/nc.openbsd"} {
 		if err := made.addProgram(archive, name, "usr/bin/"+path.Base(name)); err != nil {
 			return nil, err
 		}
