@@ -1,12 +1,8 @@
 package images
 
 import (
-	"archive/tar"
-	"fmt"
-	"io"
+	"encoding/json"
 	"os"
-	"path/filepath"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -58,7 +54,7 @@ func writeImage(described image, dir string) error {
 	if err := target.AppendImage(made, named); err != nil {
 		return err
 	}
-	return writeArchive(dir, dir+".tar")
+	return writeArchive(dir+".tar", dir)
 }
 
 // assemble makes an image of the layers, without times, so that the same layers give the same digest.
@@ -79,23 +75,19 @@ func assemble(layers []v1.Layer, config v1.Config) (v1.Image, error) {
 	return made, nil
 }
 
-// writeArchive packs an OCI layout into one file.
-func writeArchive(dir, path string) error {
-	packed := tree{}
-	err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+// writeArchive packs OCI layouts into one that is one file. Blobs that several of them have are in it once.
+func writeArchive(path string, dirs ...string) error {
+	packed, index := tree{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, dir := range dirs {
+		if err := packed.addLayout(dir, &index); err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(dir, name)
-		if err != nil {
-			return err
-		}
-		_, err = packed.file(relative, 0o644, name)
-		return err
-	})
+	}
+	list, err := json.Marshal(index)
 	if err != nil {
 		return err
 	}
+	packed.data("index.json", 0o644, list)
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -107,79 +99,16 @@ func writeArchive(dir, path string) error {
 	return file.Close()
 }
 
-// archiveIndex opens an uncompressed tar archive for access to single files by path.
-type archiveIndex struct {
-	file    *os.File
-	entries map[string]archiveEntry
-}
-
-type archiveEntry struct {
-	header *tar.Header
-	offset int64
-}
-
-// openArchive reads the headers of the tar archive at path.
-func openArchive(path string) (*archiveIndex, error) {
-	file, err := os.Open(path)
+// addLayout adds the files of the OCI layout at dir, and its images to index.
+func (t tree) addLayout(dir string, index *v1.IndexManifest) error {
+	found, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	index := &archiveIndex{file: file, entries: map[string]archiveEntry{}}
-	reader := tar.NewReader(file)
-	for {
-		header, err := reader.Next()
-		if err == io.EOF {
-			return index, nil
-		}
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		// The reader takes whole blocks of headers and nothing more, so the content starts here.
-		offset, err := file.Seek(0, io.SeekCurrent)
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		index.entries[cleanName(header.Name)] = archiveEntry{header: header, offset: offset}
-	}
-}
-
-func (a *archiveIndex) close() error { return a.file.Close() }
-
-func cleanName(name string) string {
-	return strings.Trim(filepath.Clean("/"+name), "/")
-}
-
-// open returns the content of the regular file at name; links are followed.
-func (a *archiveIndex) open(name string) (*io.SectionReader, error) {
-	entry, err := a.resolve(name)
+	manifest, err := found.IndexManifest()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return io.NewSectionReader(a.file, entry.offset, entry.header.Size), nil
-}
-
-// resolve follows symbolic and hard links to a regular file.
-func (a *archiveIndex) resolve(name string) (archiveEntry, error) {
-	for range 10 {
-		entry, ok := a.entries[cleanName(name)]
-		if !ok {
-			return archiveEntry{}, fmt.Errorf("%s: %w", name, os.ErrNotExist)
-		}
-		switch entry.header.Typeflag {
-		case tar.TypeReg:
-			return entry, nil
-		case tar.TypeLink:
-			name = entry.header.Linkname
-		case tar.TypeSymlink:
-			name = entry.header.Linkname
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(filepath.Dir(cleanName(entry.header.Name)), entry.header.Linkname)
-			}
-		default:
-			return archiveEntry{}, fmt.Errorf("%s is not a file", name)
-		}
-	}
-	return archiveEntry{}, fmt.Errorf("%s: too many links", name)
+	index.Manifests = append(index.Manifests, manifest.Manifests...)
+	return t.addFolder(dir, "")
 }

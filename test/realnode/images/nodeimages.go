@@ -194,7 +194,25 @@ func (w *Workspace) makeImages() error {
 	if len(problems) > 0 {
 		return fmt.Errorf("some images are not made: %s", strings.Join(problems, "; "))
 	}
-	return nil
+	return w.makeBundle()
+}
+
+// makeBundle makes images/all.tar: importing images one by one reads the root under them again and again.
+func (w *Workspace) makeBundle() error {
+	parts, dirs := []string{"bundle 1"}, []string(nil)
+	for _, planned := range plans() {
+		dir := w.path("images", planned.name)
+		index, err := os.ReadFile(filepath.Join(dir, "index.json"))
+		if err != nil {
+			return err
+		}
+		parts, dirs = append(parts, string(index)), append(dirs, dir)
+	}
+	_, err := w.ensure("images-all", fingerprint(parts...), func(scratch string) (result, error) {
+		archive := filepath.Join(scratch, "all.tar")
+		return result{files: map[string]string{filepath.Join("images", "all.tar"): archive}}, writeArchive(archive, dirs...)
+	})
+	return err
 }
 
 func (p plan) missingPrograms(dir string) []string {
