@@ -91,6 +91,7 @@ try_kernel() {
 case "${node}" in
   real | auto) ;;
   simulated)
+    echo "The node is simulated, as NODE says; what a real one runs is not built." >&2
     echo simulated
     exit 0
     ;;
