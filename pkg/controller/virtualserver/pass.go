@@ -38,6 +38,7 @@ const terminatingDelay = 10 * time.Second
 // pass is one reconciliation of one VirtualServer.
 type pass struct {
 	*Controller
+	memory *memory
 	// before is the VirtualServer as the server has it, as far as we know. Every write of it is refused if it is older.
 	before *v1beta1.VirtualServer
 	// vs is the same with the status that the pass computes.

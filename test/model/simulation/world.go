@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,17 @@ func (w *World) Close() {
 	w.kill()
 	<-w.stopped
 	w.registry.VirtualServer.Destroy()
+}
+
+// Rest lets everything happen until nothing does any more.
+func (w *World) Rest() error { return w.rest() }
+
+// Requests returns how many requests of the controller have reached a server, and how many of each kind and reason were
+// refused.
+func (w *World) Requests() (int, map[string]int) {
+	w.gate.mu.Lock()
+	defer w.gate.mu.Unlock()
+	return w.gate.carriedOut, maps.Clone(w.gate.refused)
 }
 
 // Trace returns the last things that happened.
