@@ -171,9 +171,15 @@ type bench struct {
 
 const testNamespace = "ns"
 
+// testNamespaceUID is that of the namespace which the VirtualServers of a bench belong to.
+const testNamespaceUID = types.UID("uid-of-ns")
+
 func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret) *bench {
 	t.Helper()
-	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(),
+	if vs.Status.NamespaceUID == "" {
+		vs.Status.NamespaceUID = testNamespaceUID
+	}
+	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(namespaceOf(testNamespaceUID)),
 		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100)}
 	for _, secret := range objects {
 		require.NoError(t, b.kubernetes.Tracker().Add(secret))
@@ -183,6 +189,10 @@ func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret
 		clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	b.recorder = b.events
 	return b
+}
+
+func namespaceOf(uid types.UID) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, UID: uid}}
 }
 
 func (b *bench) server(name string) *v1beta1.VirtualServer {
@@ -220,6 +230,11 @@ func (b *bench) fill() {
 	require.NoError(b.t, err)
 	for i := range servers.Items {
 		add(b.caches.servers, &servers.Items[i])
+	}
+	namespaces, err := b.kubernetes.CoreV1().Namespaces().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range namespaces.Items {
+		add(b.caches.namespaces, &namespaces.Items[i])
 	}
 	for _, vm := range b.kubevirt.machines {
 		add(b.caches.machines, vm)
