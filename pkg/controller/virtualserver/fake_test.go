@@ -167,6 +167,8 @@ type bench struct {
 	events     *record.FakeRecorder
 	// volumesUnseen keeps the cache of DataVolumes empty, as it is for a while after CDI was installed.
 	volumesUnseen bool
+	// namespaceSeen puts the namespace into the cache.
+	namespaceSeen func(cache.Indexer) error
 }
 
 const testNamespace = "ns"
@@ -176,11 +178,9 @@ const testNamespaceUID = types.UID("uid-of-ns")
 
 func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret) *bench {
 	t.Helper()
-	if vs.Status.NamespaceUID == "" {
-		vs.Status.NamespaceUID = testNamespaceUID
-	}
 	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(namespaceOf(testNamespaceUID)),
-		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100)}
+		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100),
+		namespaceSeen: func(indexer cache.Indexer) error { return indexer.Add(namespaceOf(testNamespaceUID)) }}
 	for _, secret := range objects {
 		require.NoError(t, b.kubernetes.Tracker().Add(secret))
 	}
@@ -231,11 +231,7 @@ func (b *bench) fill() {
 	for i := range servers.Items {
 		add(b.caches.servers, &servers.Items[i])
 	}
-	namespaces, err := b.kubernetes.CoreV1().Namespaces().List(b.t.Context(), metav1.ListOptions{})
-	require.NoError(b.t, err)
-	for i := range namespaces.Items {
-		add(b.caches.namespaces, &namespaces.Items[i])
-	}
+	require.NoError(b.t, b.namespaceSeen(b.caches.namespaces.GetIndexer()))
 	for _, vm := range b.kubevirt.machines {
 		add(b.caches.machines, vm)
 	}
