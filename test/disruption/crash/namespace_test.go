@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -61,18 +62,18 @@ func testNextTenant(t *testing.T, e *framework.Environment) {
 	// The name is theirs to use.
 	e.Create(framework.Minimal("web", framework.WithStrategy(v1beta1.RunStrategyHalted)))
 	assert.Equal(t, p.namespaceUID(), string(e.WaitSettled("web", v1beta1.StatusStopped).Status.NamespaceUID))
-	listed := e.MustKubectl("vs", "held")
+	listed := p.mustVS("held")
 	assert.Contains(t, listed, "NamespaceReplaced")
 	assert.Contains(t, listed, string(old.UID))
 	assert.Contains(t, e.MustKubectl("get", "heldvirtualservers"), string(old.UID))
 	assert.Contains(t, p.metrics(), "virtualserver_held_objects 2")
-	taken := e.Kubectl("vs", "held", "restore", "web")
+	taken := p.vs("held", "restore", "web")
 	require.Error(t, taken.Err)
 	assert.Contains(t, taken.Stderr, "has a VirtualServer web already")
 	require.NoError(t, e.Client().Delete(e.Context, "web", metav1.DeleteOptions{}))
 	p.gone("web")
 
-	assert.Contains(t, e.MustKubectl("vs", "held", "restore", "--all"), "web restored")
+	assert.Contains(t, p.mustVS("held", "restore", "--all"), "web restored")
 	vs := e.WaitSettled("web", v1beta1.StatusRunning)
 	assert.Equal(t, old.UID, vs.UID, "it is the same one")
 	assert.Equal(t, old.Status.VM.Name, vs.Status.VM.Name)
@@ -106,7 +107,7 @@ func testNamespaceGoesUnderARunningServer(t *testing.T, e *framework.Environment
 	require.True(t, apierrors.IsNotFound(err), "%v", err)
 	p.controllersWork()
 	assert.Empty(t, identities(e))
-	assert.Contains(t, e.MustKubectl("vs", "held", "delete", "web"), "web deleted")
+	assert.Contains(t, p.mustVS("held", "delete", "web"), "web deleted")
 	assert.Empty(t, p.heldNames())
 
 	// With the APIService in place a namespace takes its machines along, and nothing is held.
@@ -118,6 +119,19 @@ func testNamespaceGoesUnderARunningServer(t *testing.T, e *framework.Environment
 	list, err := e.Client().List(e.Context, metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, list.Items)
+}
+
+// vs runs the plugin in the test's namespace.
+func (p product) vs(arguments ...string) framework.Result {
+	p.T.Helper()
+	return p.Run("", "kubectl", append(append([]string{"vs"}, arguments...), "--namespace", p.Namespace)...)
+}
+
+func (p product) mustVS(arguments ...string) string {
+	p.T.Helper()
+	result := p.vs(arguments...)
+	require.NoError(p.T, result.Err, "%v\n%s%s", arguments, result.Stdout, result.Stderr)
+	return result.Stdout
 }
 
 func (p product) namespaceUID() string {
@@ -163,7 +177,7 @@ func (p product) removeAPIService() *unstructured.Unstructured {
 	require.NoError(p.T, err)
 	p.T.Cleanup(func() {
 		if p.T.Failed() {
-			_, err := p.Dynamic.Resource(apiServices()).Create(p.T.Context(), fresh(service), metav1.CreateOptions{})
+			_, err := p.Dynamic.Resource(apiServices()).Create(context.Background(), fresh(service), metav1.CreateOptions{})
 			p.T.Log("put the APIService back: ", err)
 		}
 	})
