@@ -149,7 +149,7 @@ func TestAStoreOfAnotherClusterIsLeftAlone(t *testing.T) {
 	assert.NotNil(t, p.served("one"))
 
 	p.Guard.Adopt = true
-	require.NoError(t, p.Sweep(p.ctx))
+	require.NoError(t, p.Start(p.ctx))
 	assert.Nil(t, p.served("one"), "its namespace is not of this cluster")
 	require.Len(t, p.listed(), 1)
 	assert.False(t, p.Guard.Adopt, "once")

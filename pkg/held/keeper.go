@@ -47,6 +47,12 @@ type resident struct {
 	server    home.Server
 }
 
+// leftError says that single VirtualServers could not be dealt with, while all others were.
+type leftError struct{ error }
+
+// Unwrap returns what was wrong.
+func (e leftError) Unwrap() error { return e.error }
+
 // Sweep looks at all VirtualServers in the store and holds those whose namespace is gone. The error is a
 // *etcd.MismatchError if the store is of another cluster: nothing has been changed then.
 func (k *Keeper) Sweep(ctx context.Context) error { return k.sweep(ctx, "") }
@@ -78,10 +84,6 @@ func (k *Keeper) round(ctx context.Context, namespace string) (settled bool, err
 	if err != nil && !errors.As(err, &foreign) {
 		return false, err
 	}
-	if foreign == nil {
-		// A store is adopted once, at the start.
-		k.Guard.Adopt = false
-	}
 	settled = true
 	var failures []error
 	for _, r := range residents {
@@ -97,7 +99,10 @@ func (k *Keeper) round(ctx context.Context, namespace string) (settled bool, err
 	if foreign != nil {
 		return true, foreign
 	}
-	return settled, errors.Join(failures...)
+	if len(failures) > 0 {
+		return false, leftError{errors.Join(failures...)}
+	}
+	return settled, nil
 }
 
 func (k *Keeper) residents(ctx context.Context, namespace string) ([]resident, error) {

@@ -24,8 +24,8 @@ const (
 	// upkeepPeriod is how often held VirtualServers are looked at.
 	upkeepPeriod = time.Minute
 	// sweepPeriod is how often all VirtualServers are looked at, beside the events of their namespaces: a request to create
-	// one may arrive in etcd after the last event of its namespace.
-	sweepPeriod = 5 * time.Minute
+	// one may arrive in etcd after the last event of its namespace, and a replica of version 0.1.0 loses what it does not know.
+	sweepPeriod = time.Minute
 )
 
 // everything in the queue stands for all namespaces.
@@ -33,15 +33,23 @@ const everything = ""
 
 // Start does the first sweep, before the server serves anything: not even a read may find a VirtualServer in somebody
 // else's namespace. It tries for a while if kube-apiserver does not answer. A store of another cluster is told in the log and
-// is no error: the controllers refuse it, and an administrator needs the API to look at it.
+// is no error: the controllers refuse it, and an administrator needs the API to look at it. Nor is a single VirtualServer that
+// cannot be dealt with: the others are served, and nothing is done for that one.
 func (k *Keeper) Start(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
+	// The store is adopted now or not at all.
+	defer func() { k.Guard.Adopt = false }()
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, startPause, startTimeout, true, func(ctx context.Context) (bool, error) {
 		last = k.Sweep(ctx)
 		var foreign *etcd.MismatchError
 		if errors.As(last, &foreign) {
 			logger.Error(foreign, "It is not known which namespaces the VirtualServers belong to, and none is held")
+			return true, nil
+		}
+		var left leftError
+		if errors.As(last, &left) {
+			logger.Error(left, "VirtualServers are served though it is not known whose they are")
 			return true, nil
 		}
 		if last != nil {
@@ -65,6 +73,10 @@ func (k *Keeper) Run(ctx context.Context, namespaces cache.SharedIndexInformer) 
 		return fmt.Errorf("watch namespaces: %w", err)
 	}
 	defer func() { _ = namespaces.RemoveEventHandler(handler) }()
+	// What happened since the first sweep is part of the next one or has an event.
+	if !cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
+		return nil
+	}
 
 	var running sync.WaitGroup
 	defer running.Wait()
