@@ -61,6 +61,8 @@ type world struct {
 	stamps bool
 	store  stores
 	backup *stores
+	// changedAbroad is what was done to a store in another cluster than its own.
+	changedAbroad string
 	// ever is every VirtualServer that was created and not deleted by somebody who could reach it.
 	ever map[string]types.UID
 }
@@ -161,7 +163,11 @@ func (w *world) sweep() {
 		return
 	}
 	for name, vs := range w.store.served {
-		switch verdict, _ := Decide(w.store.cluster == w.cluster, vs.Server, w.namespace); verdict {
+		verdict, _ := Decide(w.store.cluster == w.cluster, vs.Server, w.namespace)
+		if w.store.cluster != w.cluster && verdict != Wait {
+			w.changedAbroad = fmt.Sprintf("%s of %s: %s", name, vs.really, verdict)
+		}
+		switch verdict {
 		case Hold:
 			delete(w.store.served, name)
 			w.store.held[name] = vs
@@ -191,11 +197,17 @@ func (w *world) wrong(last string) string {
 			return fmt.Sprintf("a machine of %s is made in %s", vs.really, w.namespace.UID)
 		}
 	}
+	if w.changedAbroad != "" {
+		return "done in another cluster: " + w.changedAbroad
+	}
 	ours := w.store.cluster == w.cluster
 	if last == startServer || last == sweep {
 		for _, vs := range w.store.served {
 			if w.stamps && ours && vs.really != w.namespace.UID {
 				return fmt.Sprintf("%s of %s is served in %q", vs.name, vs.really, w.namespace.UID)
+			}
+			if w.stamps && ours && !AtHome(vs.NamespaceUID, w.namespace.UID) {
+				return vs.name + " is at home, and nothing is ever done for it"
 			}
 		}
 	}
