@@ -155,6 +155,28 @@ func TestAStoreOfAnotherClusterIsLeftAlone(t *testing.T) {
 	assert.False(t, p.Guard.Adopt, "once")
 }
 
+// An older backup is of our cluster. The controllers refuse it until it is adopted, and it is served meanwhile: all the more
+// must nothing be served in a namespace that it does not belong to.
+func TestAnOlderBackup(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("one")
+	require.NoError(t, p.Guard.Check(p.ctx))
+	configMaps := p.cluster.CoreV1().ConfigMaps("virtualserver-system")
+	known, err := configMaps.Get(p.ctx, etcd.IdentityConfigMap, metav1.GetOptions{})
+	require.NoError(t, err)
+	known.Data["revision"] = "1000000"
+	_, err = configMaps.Update(p.ctx, known, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	var refused *etcd.MismatchError
+	require.ErrorAs(t, p.Guard.Check(p.ctx), &refused, "the controllers do not run")
+	require.NoError(t, p.Start(p.ctx))
+	assert.NotNil(t, p.served("one"))
+	p.replaceNamespace("team-2")
+	require.NoError(t, p.Start(p.ctx))
+	assert.Nil(t, p.served("one"))
+	assert.Len(t, p.listed(), 1)
+}
+
 // The comparison with the identity of the store is part of the transaction: a store that is adopted by another cluster
 // between the look and the move is left alone.
 func TestTheClusterIsComparedInTheTransaction(t *testing.T) {
