@@ -179,6 +179,9 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 }
 
 func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) error {
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	volume, err := p.clients.KubeVirt.CreateDataVolume(ctx, desired)
 	err = p.checkTaken(err, func() (metav1.Object, error) {
 		live, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())

@@ -80,7 +80,7 @@ func New(ctx context.Context, random *rand.Rand, faults Faults) (*World, error) 
 	ctx = genericapirequest.WithUser(klog.NewContext(ctx, logr.Discard()), &user.DefaultInfo{Name: "ann"})
 	w := &World{
 		ctx: genericapirequest.WithNamespace(ctx, Namespace), random: random, faults: faults,
-		gate: &gate{}, servers: &feed{name: "VirtualServers"}, ledger: newLedger(), kubernetes: kubernetesfake.NewSimpleClientset(),
+		gate: &gate{}, servers: &feed{name: "VirtualServers"}, ledger: newLedger(), kubernetes: kubernetesfake.NewSimpleClientset(theNamespace()),
 	}
 	w.kubernetes.PrependReactor("*", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, &corev1.Event{}, nil
@@ -89,7 +89,7 @@ func New(ctx context.Context, random *rand.Rand, faults Faults) (*World, error) 
 	w.feeds = []*feed{w.servers, w.kubevirt.machineFeed, w.kubevirt.instanceFeed, w.kubevirt.volumeFeed}
 	w.store = newStore(w.changed)
 	registry, err := storage.New(w.store.options(), storage.Options{
-		Typer: scheme.Scheme, Machines: w, Clock: clock.RealClock{},
+		Typer: scheme.Scheme, Namespaces: w, Machines: w, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		return nil, err
