@@ -6,6 +6,10 @@ SHELL := /bin/bash
 BIN := _output/bin
 GO := go
 export CGO_ENABLED := 0
+# Which kind of node a local control plane gets: real, simulated, or auto for what the
+# machine can do (hack/node-mode.sh).
+NODE ?= auto
+export NODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
@@ -21,21 +25,20 @@ build: ## Build the product: the API server with its controller, and the kubectl
 	@install -m 755 cmd/kubectl-vs/kubectl_complete-vs $(BIN)/
 
 .PHONY: controlplane
-controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.
+controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers, and the programs of a real node (NODE=real|simulated|auto).
 	@hack/build-controlplane.sh
 
 .PHONY: lab
-lab: controlplane build ## Build everything that a local control plane needs.
-	@echo "Building the node agent and the launcher into $(BIN)"
-	@$(GO) build -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
+lab: ## Build everything that a local control plane needs.
+	@hack/build-lab.sh
 
 .PHONY: run
 run: lab ## Start a local control plane with the product and a VirtualServer that reaches Running; stay until Ctrl-C.
-	@$(BIN)/controlplane run
+	@$(BIN)/controlplane run --nodes="$$(cat _output/node-mode)"
 
 .PHONY: up
 up: lab ## Start the local control plane in the background.
-	@$(BIN)/controlplane up
+	@$(BIN)/controlplane up --nodes="$$(cat _output/node-mode)"
 
 .PHONY: down
 down: ## Stop the local control plane.

@@ -29,13 +29,14 @@ type ports struct {
 	CDIAPIServer          int `json:"cdiAPIServer"`
 	CDIController         int `json:"cdiController"`
 	Product               int `json:"product"`
+	Guests                int `json:"guests"`
 }
 
 func takePorts(allocator *portAllocator) (ports, error) {
 	var taken ports
 	for _, port := range []*int{
 		&taken.EtcdClient, &taken.EtcdPeer, &taken.KubeAPIServer, &taken.KubeControllerManager, &taken.KubeScheduler,
-		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
+		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product, &taken.Guests,
 	} {
 		var err error
 		if *port, err = allocator.take(); err != nil {
@@ -103,6 +104,9 @@ func (c *ControlPlane) kubeAPIServer() (component, error) {
 		flag("audit-policy-file", policy), flag("audit-log-path", c.paths.logFile("audit")),
 		flag("audit-log-maxsize", "100"), flag("audit-log-maxbackup", "3"),
 		flag("profiling", "false"), flag("v", "1"),
+	}
+	if c.real() {
+		args = append(args, flag("kubelet-preferred-address-types", "InternalIP"))
 	}
 	args = append(args, c.options.KubeAPIServerArgs...)
 	return component{name: KubeAPIServer, program: "kube", args: args, ready: ready, tier: tierAPI, grace: 10 * time.Second}, err

@@ -19,8 +19,8 @@ const (
 	// soonAgain and laterAgain are when to look again for what no watch tells: soon at first, so that people read of it within
 	// ten seconds, and then at leisure.
 	soonAgain, laterAgain = 5 * time.Second, 30 * time.Second
-	// patience is how long soon lasts.
-	patience = time.Minute
+	// soonFor is how long soon lasts.
+	soonFor = time.Minute
 )
 
 // obstacles are what stands in the way of a machine and stands in none of the objects that the controller watches.
@@ -150,7 +150,7 @@ func (p *pass) shortfalls(ctx context.Context) []string {
 // lookSoon asks for another look at what no watch tells.
 func (p *pass) lookSoon(now, since time.Time) {
 	delay := laterAgain
-	if now.Sub(since) < patience {
+	if now.Sub(since) < soonFor {
 		delay = soonAgain
 	}
 	if next := now.Add(delay); p.found.again.IsZero() || next.Before(p.found.again) {
