@@ -104,8 +104,22 @@ func (e *Environment) WaitStatus(name string, want v1beta1.PrintableStatus) *v1b
 		if vs.Status.PrintableStatus != want {
 			return "not " + string(want)
 		}
-		return ""
+		return unprepared(vs)
 	})
+}
+
+// unprepared says why a machine that is Stopped cannot be started at once: its disk is still being imported. Tests that wait for
+// Stopped want one that can.
+func unprepared(vs *v1beta1.VirtualServer) string {
+	imported := meta.FindStatusCondition(vs.Status.Conditions, v1beta1.ConditionDataImported)
+	if vs.Status.PrintableStatus != v1beta1.StatusStopped || imported == nil || imported.Status == metav1.ConditionTrue {
+		return ""
+	}
+	switch imported.Reason {
+	case "WaitForFirstConsumer", "PendingPopulation":
+		return ""
+	}
+	return "its disk is not imported: " + imported.Reason
 }
 
 // WaitSettled waits for a printableStatus with no operation pending.
@@ -118,7 +132,7 @@ func (e *Environment) WaitSettled(name string, want v1beta1.PrintableStatus) *v1
 		case vs.Status.PendingOperation != nil:
 			return fmt.Sprintf("%s is pending", vs.Status.PendingOperation.Type)
 		}
-		return ""
+		return unprepared(vs)
 	})
 }
 

@@ -105,6 +105,26 @@ func TestShutdownIsNoEviction(t *testing.T) {
 	assert.Empty(t, after.Status.Operations)
 }
 
+// A stop of a machine that imports has succeeded as soon as nothing runs: the import goes on, and is told of.
+func TestStopDuringTheImport(t *testing.T) {
+	t.Parallel()
+	e := framework.New(t)
+	e.Faults(map[string]string{"import": "stall", "importProgress": "42"})
+	e.Create(framework.Minimal("machine"))
+	e.WaitStatus("machine", v1beta1.StatusProvisioning)
+	e.MustOperate("machine", "stop")
+	vs := e.Wait("machine", "is stopped while its disk is imported", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.PrintableStatus != v1beta1.StatusStopped || vs.Status.PendingOperation != nil || vs.Status.Import == nil ||
+			vs.Status.Import.Progress != "42.00%" {
+			return "it is " + string(vs.Status.PrintableStatus)
+		}
+		return ""
+	})
+	assert.Contains(t, vs.Status.Message, "Run strategy is Halted; use start to run the machine.")
+	assert.Contains(t, vs.Status.Message, "42.00%")
+	assert.Nil(t, e.Instance(vs.Status.VM.Name))
+}
+
 // The guest of a paused machine is let go, so that it can shut down before its grace period ends.
 func TestStopOfAPausedMachine(t *testing.T) {
 	t.Parallel()
