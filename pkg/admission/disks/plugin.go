@@ -70,7 +70,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if updated, old, ok := request.VirtualServers(a); ok {
 		return p.validateSpec(ctx, a, updated, old)
 	}
-	if a.GetResource().GroupResource() == tensorstack.Resource("virtualservers") && a.GetSubresource() == "start" {
+	if a.GetResource().GroupResource() == v1beta1.Resource("virtualservers") && a.GetSubresource() == "start" {
 		return p.validateStart(ctx, a)
 	}
 	return nil
@@ -119,7 +119,7 @@ func (p *Plugin) validateStart(ctx context.Context, a admission.Attributes) erro
 		for _, found := range sharedWith(usesOf(vs), true, others(servers, vs.Name)) {
 			if found.verdict == destructive && found.both {
 				name := p.nameFor(ctx, a.GetUserInfo(), found.other)
-				return apierrors.NewConflict(tensorstack.Resource("virtualservers"), vs.Name,
+				return apierrors.NewConflict(v1beta1.Resource("virtualservers"), vs.Name,
 					fmt.Errorf("%s: %s", found.mine.Path, found.refusal(name)))
 			}
 		}
