@@ -11,20 +11,20 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
-	"tensorstack.dev/virtualserver/pkg/generated/openapi"
+	"tensorstack.dev/virtualserver/pkg/openapi"
 )
 
 // SetOpenAPI describes the API in OpenAPI v2 and v3. Both must be set before the options are applied: without v3 a group
 // cannot be installed, and v2 is what older clients read.
 func SetOpenAPI(config *genericapiserver.Config) {
 	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
-	v2 := genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	v2 := genericapiserver.DefaultOpenAPIConfig(openapi.Definitions, namer)
 	v2.GetDefinitionName = func(name string) (string, spec.Extensions) { return definitionName(namer, name) }
 	v2.Info.Title, v2.Info.Version = "VirtualServer", v1beta1.SchemeGroupVersion.Version
 
-	v3 := genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	v3 := genericapiserver.DefaultOpenAPIV3Config(openapi.Definitions, namer)
 	v3.GetDefinitionName = v2.GetDefinitionName
-	v3.Definitions = openapi.GetOpenAPIDefinitions(func(name string) spec.Ref {
+	v3.Definitions = openapi.Definitions(func(name string) spec.Ref {
 		friendly, _ := definitionName(namer, name)
 		return spec.MustCreateRef("#/components/schemas/" + common.EscapeJsonPointer(friendly))
 	})

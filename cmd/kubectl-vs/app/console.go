@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/utils/clock"
 )
 
 // escape is Ctrl-], the key that leaves the console, as in virtctl and telnet.
@@ -43,7 +44,9 @@ func (s *session) console(ctx context.Context, name string, timeout time.Duratio
 	}
 	defer restore()
 	fmt.Fprintf(s.ErrOut, "Connected to %s. Leave with Ctrl-].\r\n", name)
-	err = copyStream(ctx, connection, &escapeReader{reader: s.In}, s.Out)
+	out := watchSilence(clock.RealClock{}, s.Out, s.ErrOut, name)
+	err = copyStream(ctx, connection, &escapeReader{reader: s.In}, out)
+	out.stop()
 	fmt.Fprint(s.ErrOut, "\r\n")
 	return err
 }

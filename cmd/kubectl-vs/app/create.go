@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -144,13 +142,13 @@ func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
 }
 
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
-	memory, err := resource.ParseQuantity(w.memory)
+	memory, err := parseQuantity("memory", w.memory)
 	if err != nil {
-		return nil, fmt.Errorf("--memory %q: %w", w.memory, err)
+		return nil, err
 	}
-	disk, err := resource.ParseQuantity(w.disk)
+	disk, err := parseQuantity("disk", w.disk)
 	if err != nil {
-		return nil, fmt.Errorf("--disk %q: %w", w.disk, err)
+		return nil, err
 	}
 	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.VirtualServerSpec{
 		RunStrategy: v1beta1.RunStrategy(w.strategy),

@@ -54,8 +54,9 @@ func (Strategy) Canonicalize(runtime.Object) {}
 // PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force. The condition Ready is
 // there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready. The UID of
 // the namespace stays: the storage has set it just before, whatever the user sent.
-func (s Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+func (s Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	vs := obj.(*tensorstack.VirtualServer)
+	defaultSourceNamespace(ctx, &vs.Spec)
 	vs.Generation = 1
 	vs.Status = tensorstack.VirtualServerStatus{
 		NamespaceUID: vs.Status.NamespaceUID,
@@ -76,6 +77,7 @@ const reasonPending = "Pending"
 func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
 	newVS.Status = oldVS.Status
+	defaultSourceNamespace(ctx, &newVS.Spec)
 	if newVS.Spec.RunStrategy != oldVS.Spec.RunStrategy {
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
@@ -86,6 +88,18 @@ func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
+	}
+}
+
+// defaultSourceNamespace lets a source that names no namespace be one of the VirtualServer's own. It is done here and not where
+// other defaults are, because the body of a request need not name the namespace that the path names.
+func defaultSourceNamespace(ctx context.Context, spec *tensorstack.VirtualServerSpec) {
+	namespace := genericapirequest.NamespaceValue(ctx)
+	if pvc := spec.Storage.Root.Source.PVC; pvc != nil && pvc.Namespace == "" {
+		pvc.Namespace = namespace
+	}
+	if snapshot := spec.Storage.Root.Source.Snapshot; snapshot != nil && snapshot.Namespace == "" {
+		snapshot.Namespace = namespace
 	}
 }
 
