@@ -2,7 +2,6 @@ package app
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -95,28 +94,4 @@ func TestFlagsBeforeAnyCommand(t *testing.T) {
 	assert.Contains(t, text, "Usage:")
 	_, err = run(t, "--context", "x", "stat", "my-vs")
 	require.ErrorContains(t, err, `unknown command "stat" for "kubectl vs", did you mean status?`)
-}
-
-// ssh runs this program again, which must connect as this one was told. Nobody else may read how.
-func TestSSHHandsTheConnectionOn(t *testing.T) {
-	keep := program(t, "ssh", `echo "$@" > "$KEEP/arguments"; file=${KUBECONFIG%%:*}; echo "$file" > "$KEEP/file"
-stat -c %a "$file" "$(dirname "$file")" > "$KEEP/modes"; cp "$file" "$KEEP/kubeconfig"; exit 7`)
-	err := runOn(t, "--token", "secret", "--as", "eve", "--as-uid", "e-1", "--as-group", "g1", "--as-group", "g2", "--as-user-extra", "k=v",
-		"--insecure-skip-tls-verify", "--request-timeout", "7s", "--context", "rare", "-n", "mine", "ssh", "root@my-vs", "--", "uptime")
-	var exit *exec.ExitError
-	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, 7, exit.ExitCode())
-
-	arguments := strings.Join(words(t, filepath.Join(keep, "arguments")), " ")
-	assert.Contains(t, arguments, "'--request-timeout' '7s' 'port-forward' '--stdio' '--namespace' 'mine' 'my-vs' '22'")
-	assert.NotContains(t, arguments, "secret")
-	made, err := clientcmd.LoadFromFile(filepath.Join(keep, "kubeconfig"))
-	require.NoError(t, err)
-	cluster, user := made.Clusters[overlayContext], made.AuthInfos[overlayContext]
-	assert.Equal(t, "https://there:6443/behind/a/path", cluster.Server)
-	assert.True(t, cluster.InsecureSkipTLSVerify)
-	assert.Equal(t, []any{"secret", "eve", "e-1", []string{"g1", "g2"}, map[string][]string{"k": {"v"}}},
-		[]any{user.Token, user.Impersonate, user.ImpersonateUID, user.ImpersonateGroups, user.ImpersonateUserExtra})
-	assert.Equal(t, []string{"600", "700"}, words(t, filepath.Join(keep, "modes")))
-	assert.NoDirExists(t, filepath.Dir(words(t, filepath.Join(keep, "file"))[0]), "it is gone with ssh")
 }

@@ -57,7 +57,7 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 	case stopped.Err() != nil:
 		return fmt.Errorf("%s: not waited for any longer (%w), but it goes on; last seen: %s", what, context.Cause(stopped), last)
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		return fmt.Errorf("%s: not done after %v, last seen: %s (try: kubectl vs why %s)", what, timeout, last, name)
+		return fmt.Errorf("%s: not done after %v, last seen: %s (try: %s)", what, timeout, last, s.again("why", name))
 	}
 	return err
 }
@@ -71,8 +71,10 @@ func progress(vs *v1beta1.VirtualServer) string {
 	if vs.Status.Message != "" {
 		line += ": " + vs.Status.Message
 	}
-	if pending := vs.Status.PendingOperation; pending != nil && pending.Message != "" {
-		line += fmt.Sprintf(" (%s: %s)", pending.Type, pending.Message)
+	if pending := vs.Status.PendingOperation; pending != nil {
+		if says := unlessSaid(vs.Status.Message, pending.Message); says != "" {
+			line += fmt.Sprintf(" (%s: %s)", pending.Type, says)
+		}
 	}
 	return plain(line)
 }
