@@ -26,6 +26,7 @@ type ports struct {
 	VirtAPI               int `json:"virtAPI"`
 	VirtController        int `json:"virtController"`
 	VirtHandler           int `json:"virtHandler"`
+	Kubelet               int `json:"kubelet"`
 	CDIAPIServer          int `json:"cdiAPIServer"`
 	CDIController         int `json:"cdiController"`
 	Product               int `json:"product"`
@@ -35,7 +36,7 @@ func takePorts(allocator *portAllocator) (ports, error) {
 	var taken ports
 	for _, port := range []*int{
 		&taken.EtcdClient, &taken.EtcdPeer, &taken.KubeAPIServer, &taken.KubeControllerManager, &taken.KubeScheduler,
-		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
+		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.Kubelet, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
 	} {
 		var err error
 		if *port, err = allocator.take(); err != nil {
