@@ -40,7 +40,7 @@ func (s *session) statusCommand() *cobra.Command {
 		case err != nil:
 			return err
 		case name == "":
-			return s.statusOfAll(command.Context(), namespace, printer)
+			return s.statusOfAll(command.Context(), namespace, printer, text(printFlags.OutputFormat) == "name")
 		}
 		vs, err := s.get(command.Context(), name)
 		if err != nil {
@@ -55,8 +55,8 @@ func (s *session) statusCommand() *cobra.Command {
 	return command
 }
 
-// statusOfAll prints what "kubectl get" would. An empty namespace is all of them.
-func (s *session) statusOfAll(ctx context.Context, namespace string, printer printers.ResourcePrinter) error {
+// statusOfAll prints what "kubectl get" would. An empty namespace is all of them. A printer of names takes no list, only each of it.
+func (s *session) statusOfAll(ctx context.Context, namespace string, printer printers.ResourcePrinter, each bool) error {
 	group, err := s.group()
 	if err != nil {
 		return err
@@ -68,6 +68,14 @@ func (s *session) statusOfAll(ctx context.Context, namespace string, printer pri
 		}
 		for i := range list.Items {
 			list.Items[i].SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+			if each {
+				if err := printer.PrintObj(&list.Items[i], s.Out); err != nil {
+					return err
+				}
+			}
+		}
+		if each {
+			return nil
 		}
 		list.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServerList"))
 		return printer.PrintObj(list, s.Out)

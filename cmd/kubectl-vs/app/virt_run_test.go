@@ -95,3 +95,43 @@ func TestFlagsBeforeAnyCommand(t *testing.T) {
 	_, err = run(t, "--context", "x", "stat", "my-vs")
 	require.ErrorContains(t, err, `unknown command "stat" for "kubectl vs", did you mean status?`)
 }
+
+// virtctl's own help lists what does not work by the name of a VirtualServer, and would try it.
+func TestVirtServesWhatItLists(t *testing.T) {
+	keep := program(t, "virtctl", `echo "$@" > "$KEEP/arguments"`)
+	for _, help := range [][]string{{"virt"}, {"virt", "--help"}, {"virt", "-h"}, {"virt", "help"}} {
+		text, err := run(t, help...)
+		require.NoError(t, err)
+		for _, command := range served() {
+			assert.Contains(t, text, "\n  "+command[0]+" ")
+		}
+		for _, other := range []string{"image-upload", "vmexport", "guestfs", "credentials", "adm", "expand"} {
+			assert.NotContains(t, text, other)
+		}
+	}
+	for _, other := range []string{"image-upload", "vmexport", "guestfs", "credentials", "expand", "frobnicate"} {
+		require.ErrorContains(t, runOn(t, "virt", other, "my-vs"), `"`+other+`" does not work by the name of a VirtualServer`)
+	}
+	assert.NoFileExists(t, filepath.Join(keep, "arguments"))
+	for _, passed := range [][]string{{"console", "--help"}, {"help", "scp"}, {"-v", "5", "pause", "vm", "my-vs"}, {"scp", "a", "vm/my-vs:b"}, {"version"}} {
+		require.NoError(t, runOn(t, append([]string{"virt"}, passed...)...))
+		assert.Equal(t, passed, words(t, filepath.Join(keep, "arguments")))
+	}
+}
+
+func TestVirtCompletes(t *testing.T) {
+	here := newCluster(t, machine())
+	for want, typed := range map[string][]string{
+		"my-vs\tRunning\n":             {"guestosinfo", "m"},
+		"vm/my-vs\tRunning\n":          {"ssh", "vm/m"},
+		"root@vm/my-vs\tRunning\n":     {"scp", "file", "root@vm/"},
+		"root@vm/my-vs\tRunning\n:4\n": {"ssh", "root@"},
+		"vm\n":                         {"pause", ""},
+		"my-vs\tRunning\n:4\n":         {"pause", "vm", ""},
+		"migrate\tmove the machine":    {"mig"},
+	} {
+		got := here.runs(t, nil, append([]string{"__complete", "virt"}, typed...)...)
+		assert.Contains(t, got.out, want, typed)
+		assert.NotContains(t, got.out, "image-upload")
+	}
+}
