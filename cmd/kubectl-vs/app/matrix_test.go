@@ -97,6 +97,17 @@ func TestAMachineThatIsForbidden(t *testing.T) {
 	}
 }
 
+// Who may not watch is told so, and does not wait for nothing.
+func TestAWaitThatIsForbidden(t *testing.T) {
+	for _, operation := range []string{"start", "stop", "restart", "pause", "unpause"} {
+		here := newCluster(t, machine())
+		here.forbidden = []string{"list virtualservers"}
+		got := here.runs(t, nil, operation, "my-vs", "--wait", "--timeout=1m")
+		assert.Equal(t, 1, got.code, operation)
+		assert.Regexp(t, `(^|\n)Error from server \(Forbidden\): .* cannot list resource "virtualservers" .*$`, got.err)
+	}
+}
+
 func TestAMachineThatIsStopped(t *testing.T) {
 	program(t, "ssh", "echo it must not run")
 	reads := []string{"status", "why", "events"}
