@@ -123,10 +123,14 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 // there it answers with 500.
 func (a answer) operationRefusal(server *tensorstack.VirtualServer) error {
 	err := a.refusal(server)
-	if apierrors.IsInternalError(err) && readinessOf(server) != ready {
+	switch {
+	case !apierrors.IsInternalError(err) || readinessOf(server) == ready:
+		return err
+	case strings.Contains(a.message(), "not found"):
+		return conflict(server.Name, "the machine is not running (%s)", stateOf(server))
+	default:
 		return conflict(server.Name, "the machine is not running (%s); KubeVirt says: %s", stateOf(server), a.message())
 	}
-	return err
 }
 
 // streamRefusal is refusal for a stream. There 400 means that the machine is not up yet, and the client may try again.

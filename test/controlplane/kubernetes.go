@@ -101,6 +101,8 @@ func (c *ControlPlane) kubeAPIServer() (component, error) {
 		flag("enable-aggregator-routing", "false"),
 		flag("kubelet-client-certificate", c.paths.crt("kubelet-client")), flag("kubelet-client-key", c.paths.key("kubelet-client")),
 		flag("kubelet-certificate-authority", c.paths.crt(clusterCA)),
+		// The names of the nodes are in no DNS.
+		flag("kubelet-preferred-address-types", "InternalIP"),
 		flag("audit-policy-file", policy), flag("audit-log-path", c.paths.logFile("audit")),
 		flag("audit-log-maxsize", "100"), flag("audit-log-maxbackup", "3"),
 		flag("profiling", "false"), flag("v", "1"),

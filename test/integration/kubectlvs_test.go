@@ -152,7 +152,7 @@ func TestKubectlVSWhy(t *testing.T) {
 	p.vs("create", "stopped", image, "--run-strategy=Halted")
 	for name, want := range map[string][]string{
 		"no-class":  {"VirtualServer no-class: Provisioning", "no-such-class", "Hint: name one of 'kubectl get storageclasses'"},
-		"bad-image": {"VirtualServer bad-image: Provisioning", "Condition DataImported: ", "404", "Hint: correct spec.storage.root.source"},
+		"bad-image": {"VirtualServer bad-image: Provisioning", "404", "Condition DataImported: ", "Hint: correct spec.storage.root.source"},
 		"too-large": {"VirtualServer too-large: FailedUnschedulable", "Pod virt-launcher-", "Insufficient memory", "Hint: ask for fewer resources"},
 		"stopped":   {"VirtualServer stopped: Stopped", "Hint: kubectl vs start stopped"},
 	} {
