@@ -122,8 +122,13 @@ func (s *session) showEvents(ctx context.Context, kube kubernetes.Interface, wan
 		_, err := fmt.Fprintln(s.ErrOut, wanted.nothing())
 		return err
 	}
-	if err := wanted.write(s.Out, seen, time.Now()); err != nil || !follow {
-		return err
+	if !follow {
+		return wanted.write(s.Out, seen, time.Now())
+	}
+	wanted.sort(seen)
+	inColumns(s.Out, wanted.heads())
+	for i := range seen {
+		inColumns(s.Out, wanted.cells(&seen[i], time.Now()))
 	}
 	return s.followEvents(ctx, wanted, list.ResourceVersion, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -153,7 +158,7 @@ func (s *session) followEvents(ctx context.Context, wanted *happenings, since st
 				if change.Type == watch.Deleted || !wanted.has(event) {
 					continue
 				}
-				line(s.Out, wanted.cells(event, time.Now())...)
+				inColumns(s.Out, wanted.cells(event, time.Now()))
 			case *metav1.Status:
 				return fmt.Errorf("the events cannot be followed any longer: %s", event.Message)
 			}
@@ -171,10 +176,27 @@ func (h *happenings) nothing() string {
 	return "No events of VirtualServers."
 }
 
-// write prints a table.
-func (h *happenings) write(out io.Writer, events []corev1.Event, now time.Time) error {
+// columnWidth is that of a column of lines that are printed as they come: nobody knows how wide the next one is.
+const columnWidth = 16
+
+// inColumns prints one line of a table that has no end.
+func inColumns(out io.Writer, cells []string) {
+	padded := make([]string, len(cells))
+	for i, cell := range cells {
+		padded[i] = plain(cell)
+		if i < len(cells)-1 {
+			padded[i] = fmt.Sprintf("%-*s", columnWidth, padded[i])
+		}
+	}
+	fmt.Fprintln(out, strings.Join(padded, "  "))
+}
+
+// sort puts the oldest first.
+func (h *happenings) sort(events []corev1.Event) {
 	slices.SortStableFunc(events, func(a, b corev1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+}
+
+func (h *happenings) heads() []string {
 	heads := []string{"LAST SEEN", "TYPE", "REASON", "MESSAGE"}
 	if h.name == "" {
 		heads = slices.Insert(heads, 3, "NAME")
@@ -182,7 +204,14 @@ func (h *happenings) write(out io.Writer, events []corev1.Event, now time.Time) 
 	if h.namespace == "" {
 		heads = slices.Insert(heads, 0, "NAMESPACE")
 	}
-	line(table, heads...)
+	return heads
+}
+
+// write prints a table.
+func (h *happenings) write(out io.Writer, events []corev1.Event, now time.Time) error {
+	h.sort(events)
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	line(table, h.heads()...)
 	for i := range events {
 		line(table, h.cells(&events[i], now)...)
 	}

@@ -102,6 +102,10 @@ func TestEventsAreFollowed(t *testing.T) {
 	assert.NotContains(t, out.String(), "Old")
 	assert.NotContains(t, out.String(), "New")
 	assert.Regexp(t, `(?s)Created.*Started.*Stopped`, out.String())
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i, reason := range []string{"REASON", "Created", "Started", "Stopped"} {
+		assert.Equal(t, strings.Index(lines[0], "REASON"), strings.Index(lines[i], reason), "what comes later stands in the same columns")
+	}
 }
 
 func TestStatusOfAll(t *testing.T) {
