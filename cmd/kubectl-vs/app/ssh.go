@@ -140,7 +140,7 @@ func (t *sshTarget) arguments(more []string) []string {
 	options, remote := splitSSH(more)
 	arguments = append(arguments, options...)
 	arguments = append(arguments,
-		"-o", `UserKnownHostsFile="`+strings.ReplaceAll(t.knownHosts, "%", "%%")+`"`, "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR",
+		"-o", `UserKnownHostsFile="`+strings.ReplaceAll(filepath.ToSlash(t.knownHosts), "%", "%%")+`"`, "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR",
 		"vs."+t.name+"."+t.namespace)
 	return append(arguments, remote...)
 }
