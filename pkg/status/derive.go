@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/translate"
@@ -42,6 +43,7 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	status.Disks = translate.Disks(f.vs)
 	status.VM.InstanceUID, status.Node, status.IPAddresses, status.GuestOS, status.StopDeadline = "", "", nil, nil, nil
+	status.Resources = nil
 	if f.endsAsAsked() {
 		status.VM.InstanceUID = f.Instance.UID
 	}
@@ -51,6 +53,7 @@ func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	}
 	status.VM.InstanceUID = vmi.UID
 	status.Node = vmi.Status.NodeName
+	status.Resources = resourcesOf(&vmi.Spec.Domain)
 	for _, nic := range vmi.Status.Interfaces {
 		addresses := nic.IPs
 		if len(addresses) == 0 && nic.IP != "" {
@@ -79,6 +82,16 @@ func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 		}
 	}
 	status.StopDeadline = f.stopDeadline()
+}
+
+// resourcesOf are the CPU and the memory of an instance, or nil if it does not name them. KubeVirt counts a number that is left out
+// as one.
+func resourcesOf(domain *kubevirtv1.DomainSpec) *v1beta1.RunningResources {
+	if domain.CPU == nil || domain.Memory == nil || domain.Memory.Guest == nil {
+		return nil
+	}
+	cores := max(domain.CPU.Cores, 1) * max(domain.CPU.Sockets, 1) * max(domain.CPU.Threads, 1)
+	return &v1beta1.RunningResources{Cores: int32(cores), Memory: domain.Memory.Guest.DeepCopy()}
 }
 
 // stopDeadline returns when KubeVirt kills a guest that is shutting down.

@@ -34,7 +34,7 @@ func (s *session) consoleCommand() *cobra.Command {
 }
 
 func (s *session) console(ctx context.Context, name string, timeout time.Duration, takeOver bool) error {
-	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "console")
+	connection, err := s.openWhenUp(ctx, opening{name: name, path: []string{"console"}, timeout: timeout, takeOver: takeOver})
 	if err != nil {
 		return err
 	}

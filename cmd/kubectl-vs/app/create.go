@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -106,7 +108,28 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-	return printer.PrintObj(vs, c.Out)
+	if c.dryRun == "none" {
+		return printer.PrintObj(vs, c.Out)
+	}
+	planned, err := plan(vs)
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(planned, c.Out)
+}
+
+// plan is a machine that does not exist, as one would write it down: without a status and without what the server would fill in for
+// this one object.
+func plan(vs *v1beta1.VirtualServer) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(vs)
+	if err != nil {
+		return nil, err
+	}
+	delete(content, "status")
+	for _, filled := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+		unstructured.RemoveNestedField(content, "metadata", filled)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
 }
 
 // isThere says whether a new machine is where its run strategy leads: it runs, or it can be started.

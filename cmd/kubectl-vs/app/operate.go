@@ -139,7 +139,7 @@ func (o *operation) run(ctx context.Context, name string) error {
 
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
 func (o *operation) post(ctx context.Context, name string, body []byte) error {
-	kube, err := o.kube()
+	group, err := o.group()
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (o *operation) post(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return kube.Discovery().RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
+	return group.RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
 		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
 }
 

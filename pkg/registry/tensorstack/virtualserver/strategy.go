@@ -3,6 +3,7 @@ package virtualserver
 
 import (
 	"context"
+	"fmt"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,6 +85,8 @@ func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object)
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
 		if newVS.Status.RunStrategy != oldVS.Status.RunStrategy || oldVS.Status.PendingOperation != nil {
 			s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+			// The message of before is about the strategy of before.
+			newVS.Status.Message = fmt.Sprintf("spec.runStrategy was set to %s, about to be carried out", newVS.Spec.RunStrategy)
 		}
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
