@@ -68,7 +68,7 @@ type VirtualServerStatus struct {
 	Import *ImportStatus
 	// node is the node that the machine runs on.
 	Node string
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOS

@@ -80,7 +80,7 @@ type VirtualServerStatus struct {
 	// node is the node that the machine runs on.
 	// +optional
 	Node string `json:"node,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	// +optional
 	// +listType=atomic
 	IPAddresses []string `json:"ipAddresses,omitempty"`

@@ -29,7 +29,7 @@ type VirtualServerStatusApplyConfiguration struct {
 	Import *ImportStatusApplyConfiguration `json:"import,omitempty"`
 	// node is the node that the machine runs on.
 	Node *string `json:"node,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string `json:"ipAddresses,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOSApplyConfiguration `json:"guestOS,omitempty"`
