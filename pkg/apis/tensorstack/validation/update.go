@@ -24,6 +24,7 @@ func ValidateVirtualServerUpdate(updated, old *tensorstack.VirtualServer) field.
 		// Finalizers must come off even where a rule has become tighter since the object was made.
 		return errs
 	}
+	errs = append(errs, validateObjectSize(updated, old)...)
 	spec := field.NewPath("spec")
 	errs = append(errs, validateSpec(&updated.Spec, spec)...)
 	return append(errs, validateRootUpdate(&updated.Spec.Storage.Root, old, spec.Child("storage", "root"))...)
