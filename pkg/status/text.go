@@ -35,7 +35,7 @@ func listed(texts []string) string {
 	const room = maxCondition - len("Restart the machine to apply: ") - len("; and 1000 more")
 	length, fitting := 0, 0
 	for _, text := range texts {
-		if length += len(text) + len("; "); length > room {
+		if length += len(text) + len("; "); length > room && fitting > 0 {
 			break
 		}
 		fitting++
