@@ -290,6 +290,7 @@ func randomObserved(random *rand.Rand) Observed {
 	}
 	o.NodeMissing = random.Intn(10) == 0
 	o.StorageClassMissing = []string{"", "", "x"}[random.Intn(3)]
+	o.NoDefaultClass = random.Intn(3) == 0
 	return o
 }
 

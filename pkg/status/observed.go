@@ -39,6 +39,8 @@ type Observed struct {
 	NodeMissing bool
 	// StorageClassMissing is the name of the StorageClass of the root disk, if it was looked for and does not exist.
 	StorageClassMissing string
+	// NoDefaultClass says that the root disk names no StorageClass, and that none is the default.
+	NoDefaultClass bool
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.
 	Failure *v1beta1.MachineFailure
 	// Now is the time of the observation.

@@ -69,6 +69,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
 		observed.StorageClassMissing = *class
 	}
+	observed.NoDefaultClass = class == nil && !p.caches.hasDefaultClass()
 	return observed
 }
 
