@@ -115,6 +115,14 @@ func (f *facts) requested(action kubevirtv1.StateChangeRequestAction, instance t
 	return false
 }
 
+// NodeLost says why the node of the instance is not heard from. It is empty for a node that is, and without an instance.
+func NodeLost(o Observed) string {
+	if o.Instance == nil {
+		return ""
+	}
+	return nodeLost(o)
+}
+
 // nodeLost says why the node of the machine is not heard from. KubeVirt keeps such a machine Running. An unready kubelet
 // counts too: nobody can tell then whether the machine still runs.
 func nodeLost(o Observed) string {

@@ -247,6 +247,11 @@ func (b *bench) fill() {
 	for i := range services.Items {
 		add(b.caches.services, &services.Items[i])
 	}
+	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range nodes.Items {
+		add(b.caches.nodes, &nodes.Items[i])
+	}
 }
 
 // pass runs one pass and returns how it ended, and the reasons of its events.
