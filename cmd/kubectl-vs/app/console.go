@@ -43,7 +43,10 @@ func (s *session) console(ctx context.Context, name string, timeout time.Duratio
 	}
 	defer restore()
 	fmt.Fprintf(s.ErrOut, "Connected to %s. Leave with Ctrl-].\r\n", name)
-	err = copyStream(ctx, connection, &escapeReader{reader: s.In}, s.Out)
+	ctx, cancel := whileRead(ctx, s.Out)
+	defer cancel()
+	// Only the escape key leaves a console. The end of the input does not: it may be /dev/null, or commands whose output is wanted.
+	err = copyStream(ctx, connection, &escapeReader{reader: lingerFor(ctx, 0, s.In, s.Out)}, s.Out)
 	fmt.Fprint(s.ErrOut, "\r\n")
 	return err
 }

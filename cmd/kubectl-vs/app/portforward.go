@@ -70,7 +70,8 @@ func (s *session) forwardStdio(ctx context.Context, name string, port uint16) er
 	if err != nil {
 		return err
 	}
-	return orEOF(copyStream(ctx, connection, s.In, s.Out))
+	pipe := lingerFor(ctx, quietAfterInput, s.In, s.Out)
+	return orEOF(copyStream(ctx, connection, pipe, pipe))
 }
 
 // forwardAll listens on every port before it says so, and serves until the context ends.
@@ -126,7 +127,8 @@ func (s *session) serve(ctx context.Context, group *sync.WaitGroup, listener net
 			defer local.Close()
 			connection, err := s.open(ctx, name, url.Values{}, "portforward", fmt.Sprint(port))
 			if err == nil {
-				err = orEOF(copyStream(ctx, connection, local, local))
+				pipe := lingerFor(ctx, quietAfterInput, local, local)
+				err = orEOF(copyStream(ctx, connection, pipe, pipe))
 			}
 			if err != nil {
 				fmt.Fprintf(s.ErrOut, "port %d: %v\n", port, err)
