@@ -6,6 +6,10 @@ SHELL := /bin/bash
 BIN := _output/bin
 GO := go
 export CGO_ENABLED := 0
+# Which kind of node a local control plane gets: real, simulated, or auto for what the
+# machine can do (hack/node-mode.sh).
+NODE ?= auto
+export NODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
@@ -21,7 +25,7 @@ build: ## Build the product: the API server with its controller, and the kubectl
 	@install -m 755 cmd/kubectl-vs/kubectl_complete-vs $(BIN)/
 
 .PHONY: controlplane
-controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers for a local control plane.
+controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers, and the programs of a real node (NODE=real|simulated|auto).
 	@hack/build-controlplane.sh
 
 .PHONY: lab

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Builds the real servers of the local control plane into _output/bin from the
-# nested modules below test/controlplane.
+# Builds the real servers of the local control plane, and the programs of its
+# nodes where these are real, into _output/bin from the nested modules below
+# test/controlplane.
 #
-# Usage: hack/build-controlplane.sh [COMPONENT...]
-# Components: kubernetes kubevirt cdi. Without one, all are built.
+# Usage: [NODE=real|simulated|auto] hack/build-controlplane.sh [COMPONENT...]
+# Components: kubernetes coredns containerd kubevirt cdi. Without one, all that
+# the kind of node needs are built; see hack/node-mode.sh for how it is chosen.
+# The choice is left in _output/node-mode.
 #
 # A component is skipped when its binaries exist and neither its module's
 # files nor the Go version have changed since it was built. Remove
@@ -14,8 +17,9 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 modules="${root}/test/controlplane"
 bin="${root}/_output/bin"
 stamps="${root}/_output/stamps"
+# shellcheck source=hack/build-progress.sh
+source "${root}/hack/build-progress.sh"
 
-export CGO_ENABLED=0
 # The nested modules are modules of their own; a workspace would hide that.
 export GOWORK=off
 
@@ -23,18 +27,78 @@ export GOWORK=off
 # fail on one that was not set.
 kubernetes_version="v1.37.2"
 kubevirt_version="v1.7.0"
+containerd_version="v2.3.5"
 
-say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
+# programs_of prints what a component consists of, NAME=PACKAGE each; in the
+# simulated case without the programs that run on a node.
+programs_of() {
+  local kubevirt=kubevirt.io/kubevirt/cmd cdi=kubevirt.io/containerized-data-importer/cmd
+  local containerd=github.com/containerd/containerd/v2/cmd name
+  case "$1" in
+    kubernetes) echo kube=. ;;
+    coredns) echo coredns=. ;;
+    containerd)
+      for name in containerd containerd-shim-runc-v2 ctr; do echo "${name}=${containerd}/${name}"; done
+      ;;
+    kubevirt)
+      for name in virt-api virt-controller; do echo "${name}=${kubevirt}/${name}"; done
+      echo "kubectl-virt=${kubevirt}/virtctl" "kubevirt-manifests=./kubevirt-manifests"
+      [[ "${node}" == real ]] || return 0
+      for name in handler launcher launcher-monitor chroot freezer probe tail; do
+        echo "virt-${name}=${kubevirt}/virt-${name}"
+      done
+      ;;
+    cdi)
+      for name in apiserver controller manifests; do echo "cdi-${name}=./cdi-${name}"; done
+      [[ "${node}" == real ]] || return 0
+      for name in importer cloner uploadserver uploadproxy; do echo "cdi-${name}=${cdi}/cdi-${name}"; done
+      ;;
+    *)
+      echo "build-controlplane: unknown component '$1'; use kubernetes, coredns, containerd, kubevirt or cdi" >&2
+      return 2
+      ;;
+  esac
+}
 
 # binaries_of prints the names of a component's binaries.
 binaries_of() {
+  local program
+  for program in $(programs_of "$1"); do echo "${program%%=*}"; done
   case "$1" in
-    kubernetes) echo kube kubectl ;;
-    kubevirt) echo virt-api virt-controller kubectl-virt kubevirt-manifests ;;
-    cdi) echo cdi-apiserver cdi-controller cdi-manifests ;;
-    *)
-      echo "build-controlplane: unknown component '$1'; use kubernetes, kubevirt or cdi" >&2
-      return 2
+    kubernetes) echo kubectl ;;
+    kubevirt) [[ "${node}" != real ]] || echo container-disk ;;
+  esac
+}
+
+# packages_in prints the Go packages of a component on one line.
+packages_in() {
+  local program
+  for program in $(programs_of "$1"); do printf '%s ' "${program#*=}"; done
+}
+
+# cgo_of says whether a component is built with cgo. virt-launcher links libvirt and
+# virt-handler asks the kernel for KVM in C. Nearly every package imports net,
+# which cgo changes, so all of KubeVirt has it, or most would be compiled twice.
+cgo_of() { if [[ "$1" == kubevirt && "${node}" == real ]]; then echo 1; else echo 0; fi; }
+
+tags_of() {
+  case "$1" in
+    containerd) echo no_btrfs,no_zfs,no_devmapper ;; # Of its snapshotters only overlayfs is used.
+  esac
+}
+
+ldflags_of() {
+  local prefix major minor
+  case "$1" in
+    kubernetes)
+      prefix=k8s.io/component-base/version
+      IFS=. read -r major minor _ <<<"${kubernetes_version#v}"
+      echo "-X ${prefix}.gitVersion=${kubernetes_version} -X ${prefix}.gitMajor=${major} -X ${prefix}.gitMinor=${minor} -X ${prefix}.gitTreeState=clean"
+      ;;
+    containerd) echo "-X github.com/containerd/containerd/v2/version.Version=${containerd_version}" ;;
+    kubevirt)
+      prefix=kubevirt.io/client-go/version
+      echo "-X ${prefix}.gitVersion=${kubevirt_version} -X ${prefix}.gitTreeState=clean"
       ;;
   esac
 }
@@ -50,73 +114,143 @@ fingerprint() {
   } | sha256sum | cut -d' ' -f1
 }
 
+# up_to_date COMPONENT FINGERPRINT: what was built for real nodes serves simulated
+# ones too.
 up_to_date() {
-  local component="$1" want="$2" name
-  [[ -f "${stamps}/${component}" && "$(<"${stamps}/${component}")" == "${want}" ]] || return 1
+  local component="$1" want="$2" made="" name
+  [[ -f "${stamps}/${component}" ]] || return 1
+  made="$(<"${stamps}/${component}")"
+  [[ "${made}" == "${want} ${node}" || "${made}" == "${want} real" ]] || return 1
   for name in $(binaries_of "${component}"); do
     [[ -x "${bin}/${name}" ]] || return 1
   done
 }
 
-# go_build OUTPUT PACKAGE LDFLAGS builds in the current directory. The binary is
-# replaced in one step, so that a running process keeps its own.
-go_build() {
-  local output="$1" package="$2" ldflags="${3:-}" started=${SECONDS}
-  say "  ${output}: building"
-  go build -ldflags "-s -w ${ldflags}" -o "${bin}/.${output}.$$" "${package}"
-  mv -f "${bin}/.${output}.$$" "${bin}/${output}"
-  say "  ${output}: $((SECONDS - started)) s"
+# count COMPONENT writes down how many packages have to be compiled, and fetches
+# their modules for that.
+count() {
+  local component="$1" number
+  local -a packages
+  read -r -a packages <<<"$(packages_in "${component}")"
+  number="$(cd "${modules}/${component}" && CGO_ENABLED="$(cgo_of "${component}")" go list -deps -tags "$(tags_of "${component}")" \
+    -f '{{if .Stale}}x{{end}}' "${packages[@]}" 2>>"${progress_dir}/count.log" | grep -c x)" || true
+  [[ -n "${number}" ]] || return 0
+  echo "${number}" >"${progress_dir}/.count.${component}"
+  mv "${progress_dir}/.count.${component}" "${progress_dir}/count.${component}"
 }
 
-build_kubernetes() {
-  local prefix=k8s.io/component-base/version major minor flags
-  IFS=. read -r major minor _ <<<"${kubernetes_version#v}"
-  flags="-X ${prefix}.gitVersion=${kubernetes_version} -X ${prefix}.gitMajor=${major} -X ${prefix}.gitMinor=${minor}"
-  flags+=" -X ${prefix}.gitTreeState=clean"
-  go_build kube . "${flags}"
+# compile COMPONENT PLACE REST... builds a component's programs in one run, which
+# links some while it still compiles others, and puts them in place one by one: a
+# running process keeps its own.
+compile() {
+  local component="$1" place="$2" out="${bin}/.build-$1" log="${progress_dir}/build.log" pid program package made
+  shift 2
+  local -a packages
+  read -r -a packages <<<"$(packages_in "${component}")"
+  rm -rf "${out}"
+  mkdir -p "${out}"
+  (
+    cd "${modules}/${component}"
+    CGO_ENABLED="$(cgo_of "${component}")" exec go build -v -tags "$(tags_of "${component}")" \
+      -ldflags "-s -w $(ldflags_of "${component}")" -o "${out}/" "${packages[@]}"
+  ) >"${log}" 2>&1 &
+  pid=$!
+  building="${pid}"
+  follow "${component}" "${place}" "${log}" "${pid}" "$@"
+  building=""
+  if ! wait "${pid}"; then
+    grep -vE '^[A-Za-z0-9./_~-]+$|^go: downloading' "${log}" >&2 || true
+    echo "build-controlplane: ${component} cannot be built" >&2
+    return 1
+  fi
+  for program in $(programs_of "${component}"); do
+    package="${program#*=}"
+    made="${package##*/}"
+    [[ "${package}" != . ]] || made="${component}"
+    mv -f "${out}/${made}" "${bin}/${program%%=*}"
+  done
+  rm -rf "${out}"
+}
+
+# finish_COMPONENT makes what is not a Go program.
+finish_kubernetes() {
   # One binary under two names: it looks at the name that it is called by.
   ln -f "${bin}/kube" "${bin}/kubectl"
 }
 
-build_kubevirt() {
-  local prefix=kubevirt.io/client-go/version
-  local flags="-X ${prefix}.gitVersion=${kubevirt_version} -X ${prefix}.gitTreeState=clean"
-  go_build virt-api kubevirt.io/kubevirt/cmd/virt-api "${flags}"
-  go_build virt-controller kubevirt.io/kubevirt/cmd/virt-controller "${flags}"
-  go_build kubectl-virt kubevirt.io/kubevirt/cmd/virtctl "${flags}"
-  go_build kubevirt-manifests ./kubevirt-manifests
+finish_kubevirt() {
+  [[ "${node}" == real ]] || return 0
+  local source
+  source="$(cd "${modules}/kubevirt" && go list -m -f '{{.Dir}}' kubevirt.io/kubevirt)/cmd/container-disk-v2alpha/main.c"
+  # It runs in images that hold a disk and nothing else, so no library is there.
+  gcc -static -O2 -o "${bin}/.container-disk" "${source}"
+  mv -f "${bin}/.container-disk" "${bin}/container-disk"
 }
 
-build_cdi() {
-  go_build cdi-apiserver ./cdi-apiserver
-  go_build cdi-controller ./cdi-controller
-  go_build cdi-manifests ./cdi-manifests
-}
-
+# build COMPONENT PLACE FINGERPRINT REST...
 build() {
-  local component="$1" started=${SECONDS} want
-  want="$(fingerprint "${component}")"
-  if up_to_date "${component}" "${want}"; then
-    say "${component}: up to date"
-    return
-  fi
-  say "${component}: building; the first time takes minutes"
+  local component="$1" place="$2" want="$3" started=${SECONDS}
+  shift 3
+  say "${component} (${place}): building $(binaries_of "${component}" | paste -sd' ')"
   rm -f "${stamps}/${component}"
-  (cd "${modules}/${component}" && "build_${component}")
-  echo "${want}" >"${stamps}/${component}"
-  say "${component}: built in $((SECONDS - started)) s"
+  await_count "${component}" "${place}" "${counting}"
+  # What it shares with those before it has been compiled since it was counted.
+  [[ "${place}" == 1\ * ]] || count "${component}"
+  compile "${component}" "${place}" "$@"
+  if declare -F "finish_${component}" >/dev/null; then "finish_${component}"; fi
+  echo "${want} ${node}" >"${stamps}/.${component}"
+  mv -f "${stamps}/.${component}" "${stamps}/${component}"
+  say "${component} (${place}): built in $(minutes $((SECONDS - started)))"
+}
+
+counting="" # the process that counts packages
+building="" # the process that builds
+clean_up() {
+  local pid
+  for pid in ${counting} ${building}; do kill "${pid}" 2>/dev/null || true; done
+  rm -rf "${progress_dir}" "${bin}"/.build-*
 }
 
 main() {
-  local component
-  local -a components=("$@")
-  [[ ${#components[@]} -gt 0 ]] || components=(kubernetes kubevirt cdi)
+  local component want i
+  local -a components=("$@") stale=() wants=()
+  node="$("${root}/hack/node-mode.sh")"
+  if [[ ${#components[@]} -eq 0 ]]; then
+    components=(kubernetes kubevirt cdi)
+    # In this order each finds most of what it shares with another compiled.
+    [[ "${node}" != real ]] || components=(kubernetes coredns containerd kubevirt cdi)
+  fi
   for component in "${components[@]}"; do
-    binaries_of "${component}" >/dev/null
+    programs_of "${component}" >/dev/null
   done
   mkdir -p "${bin}" "${stamps}"
+  # Two builds at once would take each other's files away.
+  if command -v flock >/dev/null; then
+    exec 9>"${root}/_output/build.lock"
+    flock -n 9 || { say "waiting for another build of this folder"; flock 9; }
+  fi
+  echo "${node}" >"${root}/_output/node-mode"
   for component in "${components[@]}"; do
-    build "${component}"
+    want="$(fingerprint "${component}")"
+    if up_to_date "${component}" "${want}"; then
+      say "${component}: up to date"
+    else
+      stale+=("${component}")
+      wants+=("${want}")
+    fi
+  done
+  [[ ${#stale[@]} -gt 0 ]] || return 0
+
+  progress_dir="$(mktemp -d)"
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  : >"${progress_dir}/count.log"
+  # The modules of the next component come while this one is compiled.
+  (for component in "${stale[@]}"; do count "${component}"; done) &
+  counting=$!
+  for i in "${!stale[@]}"; do
+    build "${stale[i]}" "$((i + 1)) of ${#stale[@]}" "${wants[i]}" "${stale[@]:i+1}"
   done
 }
 

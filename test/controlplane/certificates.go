@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"k8s.io/client-go/util/keyutil"
@@ -48,9 +49,11 @@ func serverFor(namespace, name string) certRequest {
 
 // leaves lists every certificate that the control plane starts with. ServiceAccounts use
 // tokens and have none.
-func leaves() []leaf {
+//
+// apiServer are the addresses of kube-apiserver besides loopback.
+func leaves(apiServer []netip.Addr) []leaf {
 	kubernetes := certRequest{
-		commonName: "kube-apiserver", loopback: true, server: true,
+		commonName: "kube-apiserver", loopback: true, server: true, addresses: apiServer,
 		dnsNames: append(serviceNames("default", "kubernetes"), "kubernetes.default.svc.cluster.local"),
 	}
 	return []leaf{
@@ -74,7 +77,7 @@ func leaves() []leaf {
 type authorities map[string]*authority
 
 // writeCertificates makes all CAs, leaf certificates and the ServiceAccount key.
-func writeCertificates(paths layout) (authorities, error) {
+func writeCertificates(paths layout, apiServer []netip.Addr) (authorities, error) {
 	dir := paths.pki("")
 	made := authorities{}
 	names := []string{clusterCA, frontProxyCA, etcdCA, kubevirtCA, cdiCA, productCA, cdiUploadServerCA, cdiUploadClientCA}
@@ -88,7 +91,7 @@ func writeCertificates(paths layout) (authorities, error) {
 		}
 		made[name] = ca
 	}
-	for _, leaf := range leaves() {
+	for _, leaf := range leaves(apiServer) {
 		certPEM, keyPEM, err := made[leaf.issuer].issue(leaf.request)
 		if err != nil {
 			return nil, err

@@ -14,8 +14,15 @@ const (
 	CDIAPIServer          = "cdi-apiserver"
 	CDIController         = "cdi-controller"
 	NodeAgent             = "nodeagent"
+	NodeA                 = "node-a"
+	NodeB                 = "node-b"
+	NodeNetwork           = "node-network"
+	NodeVolumes           = "node-volumes"
 	Product               = "virtualserver-apiserver"
 )
+
+// ImageStore names the step that imports the images of real nodes.
+const ImageStore = "image store"
 
 // ProductAudit names the product's audit log, for LogFile.
 const ProductAudit = "virtualserver-audit"

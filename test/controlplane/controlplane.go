@@ -14,6 +14,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"tensorstack.dev/virtualserver/test/realnode/network"
 )
 
 // ControlPlane is a running control plane: one that this process started, or one of
@@ -47,6 +49,8 @@ type ownership struct {
 	loops     sync.WaitGroup
 	control   *controlServer
 	started   time.Time
+	// lab is what real nodes have on this machine. Nil with simulated ones.
+	lab *network.Claim
 
 	mu          sync.Mutex
 	supervisors []*supervisor
@@ -115,6 +119,13 @@ func (c *ControlPlane) prepare() (err error) {
 			err = errors.Join(err, c.Stop())
 		}
 	}()
+	why := ""
+	if c.options.Nodes, why, err = c.options.Nodes.resolve(c.options.BinDir, c.options.ImageDir); err != nil {
+		return err
+	}
+	if why != "" {
+		c.report("%s", why)
+	}
 	if err := c.checkPrograms(); err != nil {
 		return err
 	}
@@ -134,7 +145,12 @@ func (c *ControlPlane) prepare() (err error) {
 		return err
 	}
 	c.server = loopbackURL(c.ports.KubeAPIServer)
-	if c.cas, err = writeCertificates(c.paths); err != nil {
+	if c.real() {
+		if err := c.claimLab(); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
+	if c.cas, err = writeCertificates(c.paths, c.apiServerAddresses()); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
 	c.clusterCAPEM = c.cas[clusterCA].certPEM
@@ -166,7 +182,7 @@ func (c *ControlPlane) connect() (err error) {
 // checkPrograms says at once what is not built yet.
 func (c *ControlPlane) checkPrograms() error {
 	programs := []string{"kube", "kubevirt-manifests", VirtAPI, VirtController, "cdi-manifests", CDIAPIServer, CDIController}
-	if !c.options.WithoutNodeAgent {
+	if !c.options.WithoutNodeAgent && !c.real() {
 		programs = append(programs, NodeAgent)
 	}
 	if !c.options.WithoutProduct {
@@ -273,6 +289,7 @@ func (c *ControlPlane) stop() error {
 	if c.own.allocator != nil {
 		c.own.allocator.release()
 	}
+	errs = append(errs, c.releaseLab())
 	if err := os.Remove(c.paths.stateFile()); err != nil && !os.IsNotExist(err) {
 		errs = append(errs, err)
 	}
@@ -309,6 +326,9 @@ func lockStateDir(paths layout) (*os.File, error) {
 	}
 	return lock, nil
 }
+
+// real tells whether nodes are real.
+func (c *ControlPlane) real() bool { return c.options.Nodes == RealNodes && !c.options.WithoutNodeAgent }
 
 // Binary is the path of a program of the control plane, such as kubectl or kubectl-virt.
 func (c *ControlPlane) Binary(name string) string { return filepath.Join(c.options.BinDir, name) }

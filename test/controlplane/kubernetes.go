@@ -104,6 +104,9 @@ func (c *ControlPlane) kubeAPIServer() (component, error) {
 		flag("audit-log-maxsize", "100"), flag("audit-log-maxbackup", "3"),
 		flag("profiling", "false"), flag("v", "1"),
 	}
+	if c.real() {
+		args = append(args, flag("kubelet-preferred-address-types", "InternalIP"))
+	}
 	args = append(args, c.options.KubeAPIServerArgs...)
 	return component{name: KubeAPIServer, program: "kube", args: args, ready: ready, tier: tierAPI, grace: 10 * time.Second}, err
 }

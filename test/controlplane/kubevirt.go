@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// handlerPort is virt-handler's port of health and metrics on its node.
+	handlerPort = "8443"
 	// kubevirtNamespace is fixed in KubeVirt for processes outside a pod.
 	kubevirtNamespace = "kubevirt"
 	// ServiceAccounts whose updates of machines KubeVirt's webhooks accept. Changes by
@@ -44,10 +46,21 @@ func (c *ControlPlane) printManifests(ctx context.Context, program string, args 
 
 // kubevirtManifests returns what KubeVirt's operator would install here.
 func (c *ControlPlane) kubevirtManifests(ctx context.Context) ([]*unstructured.Unstructured, error) {
-	objects, err := c.printManifests(ctx, "kubevirt-manifests",
-		flag("virt-api-url", loopbackURL(c.ports.VirtAPI)), flag("ca-bundle-file", c.paths.crt(kubevirtCA)))
+	args := []string{flag("virt-api-url", loopbackURL(c.ports.VirtAPI)), flag("ca-bundle-file", c.paths.crt(kubevirtCA))}
+	if c.real() {
+		args = append(args, flag("handler-image", HandlerImage),
+			flag("handler-console-port", strconv.Itoa(c.ports.VirtHandler)), flag("handler-port", handlerPort))
+	}
+	objects, err := c.printManifests(ctx, "kubevirt-manifests", args...)
 	if err != nil {
 		return nil, err
+	}
+	if c.real() {
+		secrets, err := c.handlerSecrets()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, secrets...)
 	}
 	for _, object := range objects {
 		if object.GetKind() == "KubeVirt" {
@@ -100,7 +113,7 @@ func (c *ControlPlane) virtController(ctx context.Context) (component, error) {
 	args := []string{
 		flag("kubeconfig", kubeconfig), flag("listen", "127.0.0.1"), flag("port", strconv.Itoa(c.ports.VirtController)),
 		flag("prom-cert-file", c.paths.crt(VirtController)), flag("prom-key-file", c.paths.key(VirtController)),
-		flag("launcher-image", "local/virt-launcher"), flag("exporter-image", "local/virt-exportserver"),
+		flag("launcher-image", HandlerImage), flag("exporter-image", "local/virt-exportserver"),
 	}
 	return component{
 		name: VirtController, program: VirtController, args: args, tier: tierExtensions, grace: time.Second,

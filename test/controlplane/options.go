@@ -35,7 +35,11 @@ type Options struct {
 	Log io.Writer
 	// WithoutProduct starts all but virtualserver-apiserver.
 	WithoutProduct bool
-	// WithoutNodeAgent starts no node agent: nothing then runs pods or machines.
+	// ImageDir holds the image archives of real nodes. Default: _output/node/images in the repository.
+	ImageDir string
+	// Nodes chooses what machines run on. Default: AutoNodes.
+	Nodes Nodes
+	// WithoutNodeAgent starts no nodes: nothing then runs pods or machines.
 	WithoutNodeAgent bool
 	// ProductArgs are added to the product's own arguments and win over them.
 	ProductArgs []string
@@ -57,17 +61,18 @@ type Options struct {
 // complete fills the defaults and makes every path absolute, because children run in
 // the state directory.
 func (o *Options) complete() error {
-	if o.StateDir == "" || o.BinDir == "" || o.DeployDir == "" {
+	if o.StateDir == "" || o.BinDir == "" || o.DeployDir == "" || o.ImageDir == "" {
 		root, err := RepositoryRoot()
 		if err != nil {
 			return err
 		}
 		setDefault(&o.StateDir, filepath.Join(root, "_output", "state"))
 		setDefault(&o.BinDir, filepath.Join(root, "_output", "bin"))
+		setDefault(&o.ImageDir, filepath.Join(root, "_output", "node", "images"))
 		setDefault(&o.DeployDir, filepath.Join(root, "artifacts", "deploy"))
 	}
 	setDefault(&o.Kubeconfig, filepath.Join(o.StateDir, "kubeconfig"))
-	for _, path := range []*string{&o.StateDir, &o.BinDir, &o.DeployDir, &o.Kubeconfig} {
+	for _, path := range []*string{&o.StateDir, &o.BinDir, &o.DeployDir, &o.ImageDir, &o.Kubeconfig} {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			return err

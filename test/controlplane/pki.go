@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -37,6 +38,7 @@ type certRequest struct {
 	commonName    string
 	organizations []string
 	dnsNames      []string
+	addresses     []netip.Addr
 	// loopback adds localhost and 127.0.0.1 to the names.
 	loopback bool
 	server   bool
@@ -116,6 +118,9 @@ func (a *authority) issue(request certRequest) (certPEM, keyPEM []byte, err erro
 	if request.loopback {
 		template.DNSNames = append(template.DNSNames, "localhost")
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	for _, address := range request.addresses {
+		template.IPAddresses = append(template.IPAddresses, address.AsSlice())
 	}
 	if request.server {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)

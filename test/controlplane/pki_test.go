@@ -20,7 +20,7 @@ func readCertificate(t *testing.T, path string) *x509.Certificate {
 func TestWriteCertificates(t *testing.T) {
 	paths := layout{root: t.TempDir()}
 	require.NoError(t, paths.reset())
-	cas, err := writeCertificates(paths)
+	cas, err := writeCertificates(paths, nil)
 	require.NoError(t, err)
 
 	tests := map[string]struct {

@@ -43,7 +43,7 @@ func (c *ControlPlane) steps() []step {
 		{name: KubeScheduler, after: []string{KubeAPIServer},
 			run: c.runs(func(context.Context) (component, error) { return c.kubeScheduler() })},
 		{name: storage, after: []string{KubeAPIServer}, run: func(ctx context.Context) error {
-			return c.Apply(ctx, storageManifest)
+			return c.Apply(ctx, c.storage())
 		}},
 		{name: "KubeVirt objects", after: []string{KubeAPIServer, printKubevirt}, run: func(ctx context.Context) error {
 			return c.applyTimed(ctx, "KubeVirt objects", kubevirt.objects)
@@ -64,12 +64,15 @@ func (c *ControlPlane) steps() []step {
 		}},
 		{name: namespace, after: []string{KubeControllerManager}, run: c.waitDefaultServiceAccount},
 	}
-	if !c.options.WithoutNodeAgent {
+	ready := []string{"KubeVirt registrations", "CDI registrations", namespace}
+	if c.real() {
+		steps = append(steps, c.labSteps()...)
+		ready = append(ready, "virt-handler", NodeVolumes)
+	} else if !c.options.WithoutNodeAgent {
 		steps = append(steps, step{
 			name: NodeAgent, after: []string{"KubeVirt objects", "CDI objects", storage}, run: c.runs(c.nodeAgent),
 		})
 	}
-	ready := []string{"KubeVirt registrations", "CDI registrations", namespace}
 	if !c.options.WithoutProduct {
 		var product stack
 		steps = append(steps,

@@ -6,6 +6,9 @@ import _ "embed"
 // for each pending claim of such a class.
 const DiskProvisioner = "node-agent.tensorstack.dev/disk"
 
+// folderProvisioner is the provisioner of real volumes, as test/realnode/volumes calls itself.
+const folderProvisioner = "realnode.tensorstack.dev/folder"
+
 //go:embed config/storage.yaml
 var storageManifest []byte
 

@@ -127,7 +127,7 @@ replace (
 	kubevirt.io/containerized-data-importer-api => kubevirt.io/containerized-data-importer-api v1.65.0
 	kubevirt.io/controller-lifecycle-operator-sdk/api => kubevirt.io/controller-lifecycle-operator-sdk/api v0.0.0-20220329064328-f3cc58c6ed90
 	sigs.k8s.io/controller-runtime => sigs.k8s.io/controller-runtime v0.19.5
-)
 
-// Needed by CDI's importer only, and not to be had from the module proxy.
-exclude libguestfs.org/libnbd v1.11.5
+	// The binding of a C library, for sources of VMware only, and not to be had from the module proxy.
+	libguestfs.org/libnbd => ./libnbd
+)

@@ -1,12 +1,14 @@
-// Command kube is the real Kubernetes control plane and its etcd in one binary.
+// Command kube is a real Kubernetes, its etcd and its node programs included, in
+// one binary.
 // The first argument, or the name that the binary is called by, selects the
 // program; the arguments that follow are that program's own.
 //
-// One binary instead of five links the shared code once, which keeps both the
+// One binary instead of seven links the shared code once, which keeps both the
 // build time and the size on disk small.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,12 +28,14 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // programs lists the programs in the order that the usage text shows.
 func programs() []string {
-	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 }
 
 // selectProgram returns the program to run and its arguments, which begin with
@@ -70,6 +74,10 @@ func main() {
 		os.Exit(run(controllermanager.NewControllerManagerCommand()))
 	case "kube-scheduler":
 		os.Exit(run(scheduler.NewSchedulerCommand()))
+	case "kubelet":
+		os.Exit(run(kubelet.NewKubeletCommand(context.Background())))
+	case "kube-proxy":
+		os.Exit(run(proxy.NewProxyCommand()))
 	case "kubectl":
 		kubectl(args)
 	}

@@ -17,6 +17,8 @@ func TestSelectProgram(t *testing.T) {
 		{"by the first argument", []string{"/opt/bin/kube", "etcd", "--version"}, "etcd", []string{"etcd", "--version"}},
 		{"by its own name", []string{"/opt/bin/kubectl", "get", "pods"}, "kubectl", []string{"kubectl", "get", "pods"}},
 		{"its own name wins", []string{"kubectl", "etcd"}, "kubectl", []string{"kubectl", "etcd"}},
+		{"a program of the node", []string{"kube", "kubelet", "--v=2"}, "kubelet", []string{"kubelet", "--v=2"}},
+		{"a program of the node by its own name", []string{"/opt/bin/kube-proxy", "--config", "x"}, "kube-proxy", []string{"kube-proxy", "--config", "x"}},
 		{"without arguments", []string{"kube", "kube-apiserver"}, "kube-apiserver", []string{"kube-apiserver"}},
 	}
 	for _, test := range tests {
@@ -37,7 +39,7 @@ func TestSelectProgramRefuses(t *testing.T) {
 	}{
 		{"no arguments at all", nil, "no program named"},
 		{"no program", []string{"kube"}, "no program named"},
-		{"an unknown program", []string{"kube", "kubelet"}, `unknown program "kubelet"`},
+		{"an unknown program", []string{"kube", "cloud-controller-manager"}, `unknown program "cloud-controller-manager"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -45,6 +46,7 @@ func newCommand() *cobra.Command {
 // startFlags are the flags of the commands that start a control plane.
 type startFlags struct {
 	options controlplane.Options
+	nodes   string
 	// exampleDir holds the example that run applies.
 	exampleDir string
 }
@@ -54,6 +56,8 @@ func (f *startFlags) register(command *cobra.Command) {
 	flags.StringVar(&f.options.BinDir, "bin-dir", "", "directory of the programs (default _output/bin in the repository)")
 	flags.StringVar(&f.options.DeployDir, "deploy-dir", "", "directory of the product's manifests (default artifacts/deploy in the repository)")
 	flags.StringVar(&f.options.Kubeconfig, "kubeconfig", "", "file to write the administrator's kubeconfig to (default _output/kubeconfig, or in --state-dir if that is given)")
+	flags.StringVar(&f.nodes, "nodes", cmp.Or(os.Getenv("NODE"), string(controlplane.AutoNodes)), "what machines run on: real, simulated or auto (default: the variable NODE)")
+	flags.StringVar(&f.options.ImageDir, "image-dir", "", "directory of the images of real nodes (default _output/node/images in the repository)")
 	flags.BoolVar(&f.options.WithoutProduct, "without-product", false, "start all but virtualserver-apiserver")
 	flags.BoolVar(&f.options.WithoutNodeAgent, "without-node-agent", false, "start no node agent: no machine will run")
 	flags.StringArrayVar(&f.options.ProductArgs, "product-arg", nil, "argument to add to virtualserver-apiserver; may be repeated")
@@ -63,6 +67,7 @@ func (f *startFlags) register(command *cobra.Command) {
 
 // complete fills the paths that depend on the repository.
 func (f *startFlags) complete() error {
+	f.options.Nodes = controlplane.Nodes(f.nodes)
 	if f.options.StateDir == "" {
 		root, err := controlplane.RepositoryRoot()
 		if err != nil {

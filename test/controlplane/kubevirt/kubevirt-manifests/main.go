@@ -1,6 +1,7 @@
 // Command kubevirt-manifests prints what KubeVirt's operator installs in a
 // cluster, as one stream of YAML documents, for a virt-api and a
-// virt-controller that run as plain processes on this machine.
+// virt-controller that run as plain processes on this machine, and on request
+// for virt-handler on its nodes.
 package main
 
 import (
@@ -31,6 +32,10 @@ func run(args []string, out io.Writer) error {
 	flags.StringVar(&caFile, "ca-bundle-file", "", "PEM certificates that virt-api's and virt-handler's serving certificates verify against (required)")
 	flags.StringVar(&gates, "feature-gates", "EnableVirtioFsStorageVolumes,EnableVirtioFsConfigVolumes,HotplugVolumes", "comma-separated feature gates of the KubeVirt object")
 	flags.BoolVar(&opts.useEmulation, "use-emulation", true, "let machines run on nodes without the kvm device")
+	flags.StringVar(&opts.handler.image, "handler-image", "", "print virt-handler's DaemonSet too, with this image for it and the node labeller; it needs a tag other than latest")
+	flags.IntVar(&opts.handler.consolePort, "handler-console-port", 8186, "port of virt-handler for virt-api, the same as its --console-server-port")
+	flags.IntVar(&opts.handler.port, "handler-port", 8443, "port of virt-handler for health and metrics")
+	flags.StringVar(&opts.handler.kubeconfigConfigMap, "handler-kubeconfig-configmap", "", "ConfigMap of namespace kubevirt whose key kubeconfig virt-handler uses in place of what a pod is given")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type options struct {
 	caBundle     []byte   // PEM
 	featureGates []string
 	useEmulation bool
+	handler      handlerOptions
 }
 
 // parseServerURL accepts https://HOST[:PORT] only: a webhook's path is appended
@@ -58,6 +59,13 @@ func manifests(opts options) ([]map[string]any, error) {
 	if opts.virtAPIPort < 1 || opts.virtAPIPort > 65535 {
 		return nil, fmt.Errorf("port %d of virt-api is not between 1 and 65535", opts.virtAPIPort)
 	}
+	if err := opts.handler.validate(); err != nil {
+		return nil, err
+	}
+	handler, err := handlerObjects(opts)
+	if err != nil {
+		return nil, err
+	}
 	objects := []runtime.Object{&corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
@@ -73,6 +81,7 @@ func manifests(opts options) ([]map[string]any, error) {
 	objects = append(objects, rbac.GetAllHandler(namespace)...)
 	objects = append(objects, caConfigMap(opts), virtAPIService(opts))
 	objects = append(objects, apiServices(opts)...)
+	objects = append(objects, handler...)
 	objects = append(objects, kubeVirt(opts), mutatingWebhooks(opts), validatingWebhooks(opts))
 
 	out := make([]map[string]any, 0, len(objects))
@@ -127,6 +136,7 @@ func customResourceDefinitions() ([]runtime.Object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("build a CRD: %w", err)
 		}
+		widen(crd)
 		crds = append(crds, crd)
 	}
 	return crds, nil
