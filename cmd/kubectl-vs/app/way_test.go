@@ -11,9 +11,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,9 +200,8 @@ func socksProxy(t *testing.T, used func(), target string) string {
 func TestStreamsGoThroughTheProxyOfTheKubeconfig(t *testing.T) {
 	server := newCluster(t)
 	target := server.Listener.Addr().String()
-	var mu sync.Mutex
-	count := 0
-	used := func() { mu.Lock(); defer mu.Unlock(); count++ }
+	var count atomic.Int32
+	used := func() { count.Add(1) }
 	plain := httptest.NewServer(connectProxy(used, target))
 	defer plain.Close()
 	secured := httptest.NewTLSServer(connectProxy(used, target))
@@ -215,17 +216,13 @@ func TestStreamsGoThroughTheProxyOfTheKubeconfig(t *testing.T) {
 		for command, paths := range ways() {
 			t.Run(name+" "+command, func(t *testing.T) {
 				t.Chdir(t.TempDir())
-				mu.Lock()
-				count = 0
-				mu.Unlock()
+				count.Store(0)
 				out, err := execute(t, &clientcmdapi.Cluster{
 					Server: "https://cluster.test:6443", ProxyURL: proxy.String(), TLSServerName: "example.com",
 					CertificateAuthorityData: server.authority()}, strings.Fields(command)...)
 				require.NoError(t, err, out)
 				assert.Subset(t, server.paths(), paths[:1])
-				mu.Lock()
-				defer mu.Unlock()
-				assert.Positive(t, count, "the proxy was passed by")
+				assert.Positive(t, count.Load(), "the proxy was passed by")
 			})
 		}
 	}
@@ -234,6 +231,55 @@ func TestStreamsGoThroughTheProxyOfTheKubeconfig(t *testing.T) {
 			CertificateAuthorityData: server.authority()}, "console", "my-vs")
 		require.ErrorContains(t, err, "Proxy Authentication Required")
 	})
+}
+
+// The environment is read once in a process, so the test runs itself again.
+func TestStreamsGoThroughTheProxyOfTheEnvironment(t *testing.T) {
+	if arguments := os.Getenv("ARGUMENTS_OF_KUBECTL_VS"); arguments != "" {
+		command := NewCommand(genericiooptions.IOStreams{In: forever(t), Out: os.Stdout, ErrOut: os.Stderr})
+		command.SetArgs(strings.Fields(arguments))
+		require.NoError(t, command.ExecuteContext(t.Context()))
+		return
+	}
+	server := newCluster(t)
+	var used atomic.Int32
+	proxy := httptest.NewServer(connectProxy(func() { used.Add(1) }, server.Listener.Addr().String()))
+	defer proxy.Close()
+	address := &url.URL{Scheme: "http", User: url.UserPassword("ann", "p%w"), Host: proxy.Listener.Addr().String()}
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(authority, server.authority(), 0o600))
+	for name, test := range map[string]struct {
+		environment []string
+		proxied     bool
+	}{
+		"HTTPS_PROXY":               {[]string{"HTTPS_PROXY=" + address.String()}, true},
+		"https_proxy":               {[]string{"https_proxy=" + address.String()}, true},
+		"HTTP_PROXY only":           {[]string{"HTTP_PROXY=" + address.String()}, false},
+		"NO_PROXY for the cluster":  {[]string{"HTTPS_PROXY=" + address.String(), "NO_PROXY=example.com,.test"}, false},
+		"NO_PROXY for another host": {[]string{"HTTPS_PROXY=" + address.String(), "NO_PROXY=example.com"}, true},
+	} {
+		for command, paths := range ways() {
+			t.Run(name+" "+command, func(t *testing.T) {
+				used.Store(0)
+				again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStreamsGoThroughTheProxyOfTheEnvironment$")
+				again.Dir = t.TempDir()
+				again.Env = append(test.environment, "PATH="+os.Getenv("PATH"), "KUBECONFIG="+filepath.Join(again.Dir, "none"),
+					"ARGUMENTS_OF_KUBECTL_VS=--server https://cluster.test:6443 --tls-server-name example.com --certificate-authority "+
+						authority+" -n team "+command)
+				out, err := again.CombinedOutput()
+				if !test.proxied {
+					// Only the proxy knows the name of the cluster.
+					require.Error(t, err, "%s", out)
+					assert.Contains(t, string(out), "cluster.test")
+					assert.Zero(t, used.Load())
+					return
+				}
+				require.NoError(t, err, "%s", out)
+				assert.Positive(t, used.Load())
+				assert.Contains(t, server.paths(), paths[0])
+			})
+		}
+	}
 }
 
 // Rancher and its like serve many clusters behind one address, each under a path.
