@@ -104,17 +104,12 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 		return apierrors.NewTooManyRequests(a.message(), 1)
 	case a.code == http.StatusBadGateway, a.code == http.StatusServiceUnavailable, a.code == http.StatusGatewayTimeout:
 		return unavailable("KubeVirt is not available: " + a.message())
-	case strings.Contains(a.message(), "guest agent"), strings.Contains(a.message(), "Operation cannot be fulfilled"):
-		// guestosinfo, userlist and filesystemlist report their preconditions as a plain 500.
-		// Source: httpGetRequestHandler in kubevirt pkg/virt-api/rest/subresource.go.
-		return conflict(server.Name, "%s", aboutMachine(withoutPreamble(a.message())))
-	case strings.Contains(a.message(), "admission webhook"):
-		// virt-api turns a denial of its own webhook into a 500, as for a machine whose disks cannot be migrated.
-		_, denial, _ := strings.Cut(a.message(), "denied the request: ")
-		return conflict(server.Name, "KubeVirt does not allow it: %s", denial)
 	case a.code < http.StatusBadRequest:
 		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d, which is not passed on", a.code))
 	default:
+		if err := a.precondition(server); err != nil {
+			return err
+		}
 		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d: %s", a.code, a.message()))
 	}
 }

@@ -79,7 +79,8 @@ func (s *session) forwardStdio(ctx context.Context, name string, timeout time.Du
 	if err != nil {
 		return err
 	}
-	return orEOF(copyStream(ctx, connection, s.In, s.Out))
+	pipe := lingerFor(ctx, quietAfterInput, s.In, s.Out)
+	return orEOF(copyStream(ctx, connection, pipe, pipe))
 }
 
 func portPath(port uint16) []string { return []string{"portforward", fmt.Sprint(port)} }
@@ -186,7 +187,8 @@ func (s *session) serve(ctx context.Context, group *sync.WaitGroup, listener net
 			defer local.Close()
 			connection, err := s.open(ctx, name, url.Values{}, portPath(port)...)
 			if err == nil {
-				err = orEOF(copyStream(ctx, connection, local, local))
+				pipe := lingerFor(ctx, quietAfterInput, local, local)
+				err = orEOF(copyStream(ctx, connection, pipe, pipe))
 			}
 			if err != nil {
 				fmt.Fprintf(s.ErrOut, "port %d: %s\n", port, plain(err.Error()))

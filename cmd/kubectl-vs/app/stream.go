@@ -111,8 +111,10 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	go func() { received <- receive(connection, out, patience) }()
 	go func() { sent <- send(connection, in) }()
 	var err error
+	farEnded := false
 	select {
 	case err = <-received:
+		farEnded = true
 	case err = <-sent:
 		if err != nil {
 			err = betterReason(received, err)
@@ -121,12 +123,12 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	}
 	message := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	deadline := time.Now().Add(closeTimeout)
-	if writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline); writeErr != nil && err == nil && !errors.Is(writeErr, websocket.ErrCloseSent) {
+	writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline)
+	if err == nil && !farEnded && !errors.Is(writeErr, websocket.ErrCloseSent) {
 		err = writeErr
 	}
-	if closeErr := connection.Close(); err == nil {
-		err = closeErr
-	}
+	// What the far side ended needs no answer, and it may be gone. Under TLS even closing fails then.
+	_ = connection.Close()
 	return err
 }
 

@@ -171,3 +171,58 @@ func TestTheHandshakeTakesNoLongerThanARequest(t *testing.T) {
 	_, err = dial(t.Context(), &rest.Config{Timeout: 50 * time.Millisecond}, &url.URL{Scheme: "ws", Host: silent.Addr().String()})
 	require.ErrorContains(t, err, "timeout")
 }
+
+// A peer that has said why it ends may be gone before its word is answered, which makes closing fail under TLS.
+func TestAStreamThatEndedWellIsNoErrorToClose(t *testing.T) {
+	for name, test := range map[string]struct {
+		code int
+		text string
+	}{
+		"a normal end":        {websocket.CloseNormalClosure, ""},
+		"the machine stopped": {4000, "the machine my-vs stopped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cut := make(chan struct{})
+			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				connection, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+				if err != nil {
+					return
+				}
+				_ = connection.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(test.code, test.text), time.Now().Add(time.Second))
+				<-cut
+				_ = connection.NetConn().Close()
+			}))
+			defer server.Close()
+			dialer := websocket.Dialer{TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig,
+				NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					return &cutConn{Conn: connection, cut: cut}, err
+				}}
+			connection, _, err := dialer.DialContext(t.Context(), strings.Replace(server.URL, "http", "ws", 1), nil)
+			require.NoError(t, err)
+			connection.SetCloseHandler(func(int, string) error { close(cut); return nil })
+			err = copyStream(t.Context(), connection, forever(t), io.Discard)
+			if test.text == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.text)
+			}
+		})
+	}
+}
+
+// cutConn cannot be written to after it was cut.
+type cutConn struct {
+	net.Conn
+	cut <-chan struct{}
+}
+
+// Write implements net.Conn.
+func (c *cutConn) Write(data []byte) (int, error) {
+	select {
+	case <-c.cut:
+		return 0, errors.New("broken pipe")
+	default:
+		return c.Conn.Write(data)
+	}
+}

@@ -195,6 +195,8 @@ func TestWarnings(t *testing.T) {
 		"a class": {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Storage.Root.PVC.StorageClassName = ptr.To("fixed") }, nil},
 		"a missing class": {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Storage.Root.PVC.StorageClassName = ptr.To("gone") },
 			[]string{`spec.storage.root.pvc.storageClassName: there is no StorageClass "gone"`}},
+		"an empty class": {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Storage.Root.PVC.StorageClassName = ptr.To("") },
+			[]string{"spec.storage.root.pvc.storageClassName: is empty, which asks for a volume that an administrator has made by hand"}},
 		"no default class":     {func(c *cluster) { c.objects = c.objects[1:] }, nil, []string{"no default StorageClass"}},
 		"known volumes":        {nil, func(spec *tensorstack.VirtualServerSpec) { disk(volume("raw"))(spec); filesystem(volume("data"))(spec) }, nil},
 		"a missing claim":      {nil, disk(volume("gone")), []string{`spec.storage.additionalDisks[0]: there is no PersistentVolumeClaim "gone"`}},

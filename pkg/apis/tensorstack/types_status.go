@@ -75,7 +75,7 @@ type VirtualServerStatus struct {
 	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
 	// absent while the machine does not run.
 	Resources *RunningResources
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOS

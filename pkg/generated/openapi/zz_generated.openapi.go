@@ -23055,7 +23055,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "ipAddresses are the addresses of the guest.",
+							Description: "ipAddresses are the addresses by which others reach the machine, the one on the pod network first.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -89,7 +89,7 @@ type VirtualServerStatus struct {
 	// absent while the machine does not run.
 	// +optional
 	Resources *RunningResources `json:"resources,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	// +optional
 	// +listType=atomic
 	IPAddresses []string `json:"ipAddresses,omitempty"`

@@ -32,7 +32,7 @@ func columns() []metav1.TableColumnDefinition {
 		{Name: "CPU", Type: "string", Description: "CPU cores that the machine runs with, and after an arrow those after its next restart."},
 		{Name: "Memory", Type: "string", Description: "Memory that the machine runs with, and after an arrow that after its next restart."},
 		{Name: "GPU", Type: "string", Priority: wide, Description: "GPUs: number and type."},
-		{Name: "IP", Type: "string", Description: "First address of the guest."},
+		{Name: "IP", Type: "string", Description: "First address by which the machine is reached."},
 		{Name: "Node", Type: "string", Priority: wide, Description: "Node that the machine runs on."},
 		{Name: "Age", Type: "string", Description: "Time since the VirtualServer was created."},
 		{Name: "Message", Type: "string", Priority: wide, Description: "Why the machine does not run."},

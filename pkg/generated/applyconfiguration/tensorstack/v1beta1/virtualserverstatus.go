@@ -36,7 +36,7 @@ type VirtualServerStatusApplyConfiguration struct {
 	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
 	// absent while the machine does not run.
 	Resources *RunningResourcesApplyConfiguration `json:"resources,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string `json:"ipAddresses,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOSApplyConfiguration `json:"guestOS,omitempty"`
