@@ -52,6 +52,7 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
 	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|disruption|model/live|benchmark/|docs)')
+	@(cd test/health && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -103,7 +104,7 @@ func TestWhenANewMachineIsThere(t *testing.T) {
 		"Halted, the import waits for a use": {machine(stopped, imported(metav1.ConditionFalse, "WaitForFirstConsumer"), under(v1beta1.RunStrategyHalted)), true},
 		"Manual, started by somebody":        {machine(under(v1beta1.RunStrategyManual)), true},
 	} {
-		assert.Equal(t, test.want, isThere(test.server), name)
+		assert.Equal(t, test.want, await.Created(test.server).Done, name)
 	}
 }
 

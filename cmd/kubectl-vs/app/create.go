@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -100,7 +100,7 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	if c.wait && c.dryRun == "none" {
-		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, isThere); err != nil {
+		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, await.Created); err != nil {
 			return err
 		}
 		if vs, err = c.get(ctx, vs.Name); err != nil {
@@ -130,29 +130,6 @@ func plan(vs *v1beta1.VirtualServer) (*unstructured.Unstructured, error) {
 		unstructured.RemoveNestedField(content, "metadata", filled)
 	}
 	return &unstructured.Unstructured{Object: content}, nil
-}
-
-// isThere says whether a new machine is where its run strategy leads: it runs, or it can be started.
-func isThere(vs *v1beta1.VirtualServer) bool {
-	status := &vs.Status
-	if status.PrintableStatus == v1beta1.StatusRunning {
-		return true
-	}
-	switch vs.Spec.RunStrategy {
-	case v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted:
-	default:
-		return false
-	}
-	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
-	if status.PrintableStatus != v1beta1.StatusStopped || imported == nil {
-		return false
-	}
-	return imported.Status == metav1.ConditionTrue || importsOnStart(imported)
-}
-
-// importsOnStart says whether a disk is imported only when the first start chooses a node, since its volume is on one.
-func importsOnStart(imported *metav1.Condition) bool {
-	return imported.Reason == string(cdiv1.WaitForFirstConsumer) || imported.Reason == string(cdiv1.PendingPopulation)
 }
 
 // printerOfCreated prints the object or, if no format was asked for, what happened to it.

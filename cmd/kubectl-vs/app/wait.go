@@ -14,11 +14,15 @@ import (
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
-// waitFor watches a machine until done, and prints each change of its state to standard error.
-func (s *session) waitFor(ctx context.Context, name, what string, timeout time.Duration, done func(*v1beta1.VirtualServer) bool) error {
+// secondLook is how long a wait that seems to be in vain goes on: what the server has seen may be old.
+const secondLook = 2 * time.Second
+
+// waitFor watches a machine until it is done or cannot be done any more, and prints each change of its state to standard error.
+func (s *session) waitFor(ctx context.Context, name, what string, timeout time.Duration, judge func(*v1beta1.VirtualServer) await.Verdict) error {
 	client, err := s.client()
 	if err != nil {
 		return err
@@ -44,6 +48,7 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 		},
 	}
 	last := ""
+	var inVain await.Verdict
 	_, err = watchtools.UntilWithSync(ctx, source, &v1beta1.VirtualServer{}, nil, func(event watch.Event) (bool, error) {
 		vs, ok := event.Object.(*v1beta1.VirtualServer)
 		if !ok {
@@ -56,9 +61,25 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 			last = line
 			fmt.Fprintf(s.ErrOut, "%s  %s\n", time.Now().Format(time.TimeOnly), line)
 		}
-		return done(vs), nil
+		verdict := judge(vs)
+		if verdict.Why == "" {
+			return verdict.Done, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(secondLook):
+		}
+		now, err := client.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		inVain = judge(now)
+		return inVain.Done || inVain.Why != "", nil
 	})
 	switch {
+	case err == nil && inVain.Why != "":
+		return fmt.Errorf("%s: it is of no use to wait: %s", what, plain(inVain.Why))
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(context.Cause(ctx)):

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -173,7 +174,7 @@ func recentFailure(status *v1beta1.VirtualServerStatus, now time.Time) *v1beta1.
 // isNoCause says that a machine is not stopped because its disk is not imported yet: that comes with the first start.
 func (e *evidence) isNoCause(condition *metav1.Condition) bool {
 	return e.server.Status.PrintableStatus == v1beta1.StatusStopped &&
-		condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
+		condition.Type == v1beta1.ConditionDataImported && await.ImportsOnStart(condition)
 }
 
 func (e *evidence) explainDisk(add func(object, says string)) {

@@ -243,14 +243,14 @@ func TestWarnings(t *testing.T) {
 		"no gate for config, old":     {kube(kubeVirt("v1.7.0")), filesystem(configMap("app-config", nil)), []string{"feature gate EnableVirtioFsConfigVolumes"}},
 		"no gate for config, new":     {kube(kubeVirt("v1.8.1")), filesystem(configMap("app-config", nil)), nil},
 		"no gate for config, unknown": {kube(kubeVirt("")), filesystem(configMap("app-config", nil)), nil},
-		"room in a quota": {with(quota("q", corev1.ResourceList{"pods": resource.MustParse("2"), "requests.memory": resource.MustParse("8Gi")},
+		"room in a quota": {with(quota("q", corev1.ResourceList{"pods": resource.MustParse("2"), "requests.memory": resource.MustParse("9Gi")},
 			corev1.ResourceList{"pods": resource.MustParse("1")})), nil, nil},
 		"full quotas": {with(
 			quota("b", corev1.ResourceList{"pods": resource.MustParse("1")}, corev1.ResourceList{"pods": resource.MustParse("1")}),
 			quota("a", corev1.ResourceList{"requests.memory": resource.MustParse("10Gi"), "requests.storage": resource.MustParse("1Gi")},
 				corev1.ResourceList{"requests.memory": resource.MustParse("4Gi")}),
 		), nil, []string{
-			`the ResourceQuota "a" leaves 6Gi of requests.memory and the machine needs 8Gi`,
+			`the ResourceQuota "a" leaves 6Gi of requests.memory and the machine needs 8452Mi`,
 			`the ResourceQuota "a" leaves 1Gi of requests.storage and the machine needs 4Gi`,
 			`the ResourceQuota "b" leaves 0 of pods`,
 		}},

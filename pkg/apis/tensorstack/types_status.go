@@ -149,7 +149,7 @@ type DiskStatus struct {
 	ByID string
 }
 
-// OperationType is what a user asked a machine to do.
+// OperationType is what a machine was to do, or what the cluster did to it.
 // +enum
 type OperationType string
 
@@ -160,6 +160,9 @@ const (
 	OperationStop OperationType = "Stop"
 	// OperationRestart stops the machine and starts it again.
 	OperationRestart OperationType = "Restart"
+	// OperationEvict is no operation that anybody can ask for. It stands in status.operations for a machine that ended because
+	// the cluster evicted, preempted or deleted its pod.
+	OperationEvict OperationType = "Evict"
 )
 
 // Operation is an operation that was accepted and is not done yet.

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
-	"k8s.io/apimachinery/pkg/types"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/informers/internalinterfaces"
 	storageinformers "k8s.io/client-go/informers/storage/v1"
@@ -67,6 +66,8 @@ const syncReport = 30 * time.Second
 type caches struct {
 	servers, machines, instances, volumes, claims, services, secrets cache.SharedIndexInformer
 	launchers, importers, nodes, classes, namespaces                 cache.SharedIndexInformer
+	// buried are launcher pods that are gone.
+	buried buried
 	// handlers say when everything that the caches are filled with has been put into the queue.
 	handlers []cache.ResourceEventHandlerRegistration
 }
@@ -276,18 +277,6 @@ func (c *caches) hasDefaultClass() bool {
 		}
 	}
 	return false
-}
-
-// launcherPod returns the newest pod of the machine: that of the given instance if it is not empty.
-func (c *caches) launcherPod(namespace, machine string, instance types.UID) *corev1.Pod {
-	var newest *corev1.Pod
-	for _, pod := range indexed[corev1.Pod](c.launchers, byOwner, namespace+"/"+machine) {
-		if instance != "" && pod.Labels[kubevirtv1.CreatedByLabel] != string(instance) {
-			continue
-		}
-		newest = newer(newest, pod)
-	}
-	return newest
 }
 
 // importerPod returns the newest pod that fills the claim, or a helper claim that CDI made for it.

@@ -149,6 +149,10 @@ func (f *fakeKubeVirt) RestartMachine(context.Context, string, string, kubevirtv
 	return f.write("restart")
 }
 
+func (f *fakeKubeVirt) UnpauseInstance(context.Context, string, string) error {
+	return f.write("unpause")
+}
+
 func (f *fakeKubeVirt) CancelRequests(context.Context, *kubevirtv1.VirtualMachine) error {
 	return f.write("cancel")
 }
@@ -274,6 +278,11 @@ func (b *bench) fill() {
 	require.NoError(b.t, err)
 	for i := range services.Items {
 		add(b.caches.services, &services.Items[i])
+	}
+	pods, err := b.kubernetes.CoreV1().Pods(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range pods.Items {
+		add(b.caches.launchers, &pods.Items[i])
 	}
 	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)

@@ -51,6 +51,10 @@ type pass struct {
 	claim    *corev1.PersistentVolumeClaim
 	service  *corev1.Service
 	secret   *corev1.Secret
+	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
+	launcher *corev1.Pod
+	// found is what stands in the way.
+	found obstacles
 	// desired is the machine as it should be, nil if it is not wanted yet.
 	desired *kubevirtv1.VirtualMachine
 
@@ -79,6 +83,7 @@ func (p *pass) run(ctx context.Context) error {
 		return p.stayAway(err)
 	}
 	if p.vs.DeletionTimestamp != nil {
+		p.caches.buried.forget(p.vs.Namespace, p.name())
 		return p.finish(ctx, p.finalize(ctx))
 	}
 	if err := p.ensureFinalizer(ctx); err != nil {

@@ -21908,11 +21908,11 @@ func schema_pkg_apis_tensorstack_v1beta1_Operation(ref common.ReferenceCallback)
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
+							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Evict\"` is no operation that anybody can ask for. It stands in status.operations for a machine that ended because the cluster evicted, preempted or deleted its pod.\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Restart", "Start", "Stop"},
+							Enum:        []interface{}{"Evict", "Restart", "Start", "Stop"},
 						},
 					},
 					"requestedBy": {
@@ -21998,16 +21998,16 @@ func schema_pkg_apis_tensorstack_v1beta1_OperationRecord(ref common.ReferenceCal
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
+							Description: "type is Start, Stop, Restart or Evict.\n\nPossible enum values:\n - `\"Evict\"` is no operation that anybody can ask for. It stands in status.operations for a machine that ended because the cluster evicted, preempted or deleted its pod.\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Restart", "Start", "Stop"},
+							Enum:        []interface{}{"Evict", "Restart", "Start", "Stop"},
 						},
 					},
 					"requestedBy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "requestedBy is the user who asked for it, or \"kubevirt\" for an operation on the VirtualMachine that was adopted.",
+							Description: "requestedBy is the user who asked for it, or \"kubevirt\" for an operation on the VirtualMachine that was adopted, or \"eviction\" for what the cluster did and what followed from it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

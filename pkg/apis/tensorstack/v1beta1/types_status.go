@@ -192,7 +192,7 @@ type DiskStatus struct {
 	ByID string `json:"byID,omitempty"`
 }
 
-// OperationType is what a user asked a machine to do.
+// OperationType is what a machine was to do, or what the cluster did to it.
 // +enum
 type OperationType string
 
@@ -203,6 +203,9 @@ const (
 	OperationStop OperationType = "Stop"
 	// OperationRestart stops the machine and starts it again.
 	OperationRestart OperationType = "Restart"
+	// OperationEvict is no operation that anybody can ask for. It stands in status.operations for a machine that ended because
+	// the cluster evicted, preempted or deleted its pod.
+	OperationEvict OperationType = "Evict"
 )
 
 // Operation is an operation that was accepted and is not done yet.
@@ -254,9 +257,10 @@ const (
 type OperationRecord struct {
 	// id identifies the operation.
 	ID types.UID `json:"id"`
-	// type is Start, Stop or Restart.
+	// type is Start, Stop, Restart or Evict.
 	Type OperationType `json:"type"`
-	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted.
+	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted,
+	// or "eviction" for what the cluster did and what followed from it.
 	// +optional
 	RequestedBy string `json:"requestedBy,omitempty"`
 	// requestedAt is when it was accepted.
