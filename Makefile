@@ -29,17 +29,16 @@ controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers, and the pr
 	@hack/build-controlplane.sh
 
 .PHONY: lab
-lab: controlplane build ## Build everything that a local control plane needs.
-	@echo "Building the node agent and the launcher into $(BIN)"
-	@$(GO) build -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
+lab: ## Build everything that a local control plane needs.
+	@hack/build-lab.sh
 
 .PHONY: run
 run: lab ## Start a local control plane with the product and a VirtualServer that reaches Running; stay until Ctrl-C.
-	@$(BIN)/controlplane run
+	@$(BIN)/controlplane run --nodes="$$(cat _output/node-mode)"
 
 .PHONY: up
 up: lab ## Start the local control plane in the background.
-	@$(BIN)/controlplane up
+	@$(BIN)/controlplane up --nodes="$$(cat _output/node-mode)"
 
 .PHONY: down
 down: ## Stop the local control plane.

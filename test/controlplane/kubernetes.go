@@ -29,13 +29,14 @@ type ports struct {
 	CDIAPIServer          int `json:"cdiAPIServer"`
 	CDIController         int `json:"cdiController"`
 	Product               int `json:"product"`
+	Guests                int `json:"guests"`
 }
 
 func takePorts(allocator *portAllocator) (ports, error) {
 	var taken ports
 	for _, port := range []*int{
 		&taken.EtcdClient, &taken.EtcdPeer, &taken.KubeAPIServer, &taken.KubeControllerManager, &taken.KubeScheduler,
-		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
+		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product, &taken.Guests,
 	} {
 		var err error
 		if *port, err = allocator.take(); err != nil {

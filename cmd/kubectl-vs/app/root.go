@@ -50,7 +50,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		s.startCommand(), s.stopCommand(), s.restartCommand(), s.pauseCommand(), s.unpauseCommand(),
 		s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.sshCommand(),
 		s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
-		s.createCommand(), s.virtCommand(),
+		s.createCommand(), s.virtCommand(), s.heldCommand(),
 	)
 	return root
 }

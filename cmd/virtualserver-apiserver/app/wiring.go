@@ -42,18 +42,25 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
+	namespaces, err := newNamespaces(ctx, o, generic)
+	if err != nil {
+		return nil, err
+	}
 	config := &apiserver.Config{
 		Generic: generic,
 		Extra: apiserver.ExtraConfig{
 			Storage: storage.Options{
-				Typer:    scheme.Scheme,
-				Machines: machineReader{instances: machines},
-				Clock:    clock.RealClock{},
+				Typer:      scheme.Scheme,
+				Namespaces: namespaces,
+				Machines:   machineReader{instances: machines},
+				Clock:      clock.RealClock{},
 			},
-			Subresources: streams.subresources,
-			Handlers:     streams.handlers,
-			RequestInfo:  streams.requestInfo,
-			CloseStreams: streams.close,
+			Keeper:         namespaces.keeper,
+			KeepNamespaces: namespaces.keep,
+			Subresources:   streams.subresources,
+			Handlers:       streams.handlers,
+			RequestInfo:    streams.requestInfo,
+			CloseStreams:   streams.close,
 		},
 	}
 	if o.Controllers.Enabled {

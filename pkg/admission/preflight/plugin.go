@@ -45,6 +45,8 @@ type Plugin struct {
 	clock    clock.PassiveClock
 	client   kubernetes.Interface
 	kubeVirt *kubeVirtReader
+	// kubernetes reads the version of the cluster.
+	kubernetes *kubernetesReader
 
 	classes       storagelisters.StorageClassLister
 	claims        corelisters.PersistentVolumeClaimLister
@@ -65,7 +67,9 @@ var (
 
 // NewPlugin returns a plugin that waits for its clients. The clock says how old a cached answer is.
 func NewPlugin(clock clock.PassiveClock) *Plugin {
-	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), clock: clock}
+	return &Plugin{
+		Handler: admission.NewHandler(admission.Create, admission.Update), clock: clock, kubernetes: &kubernetesReader{clock: clock},
+	}
 }
 
 // SetExternalKubeClientSet sets the client for lookups of ConfigMaps and ServiceAccounts, which are too many to cache.
@@ -116,6 +120,7 @@ func (p *Plugin) warnings(ctx context.Context, namespace string, updated, old *t
 	spec, path := &updated.Spec, field.NewPath("spec")
 	kubeVirt := p.kubeVirt.read(ctx)
 	warnings := kubeVirtWarnings(spec, kubeVirt, path)
+	warnings = append(warnings, p.containerDiskWarnings(ctx, spec, kubeVirt, path.Child("storage"))...)
 	if p.nodesSynced() {
 		warnings = append(warnings, p.nodeWarnings(spec, path.Child("resources"))...)
 	}

@@ -60,6 +60,9 @@ type VirtualServerStatus struct {
 	PrintableStatus PrintableStatus
 	// message says in one line why the machine is not running, and names the object that blocks it.
 	Message string
+	// namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes,
+	// whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.
+	NamespaceUID types.UID
 	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
 	VM VirtualMachineReference
 	// conditions are DataImported, Ready, Failure, Paused and others.

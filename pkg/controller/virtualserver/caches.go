@@ -63,10 +63,10 @@ const importerLabel = "app=containerized-data-importer"
 const syncReport = 30 * time.Second
 
 // caches holds all objects that the controller looks at. Of KubeVirt's, CDI's and the cluster's objects they hold only
-// those with our label, except for importer pods, Nodes and StorageClasses.
+// those with our label, except for importer pods, Nodes, StorageClasses and Namespaces.
 type caches struct {
 	servers, machines, instances, volumes, claims, services, secrets cache.SharedIndexInformer
-	launchers, importers, nodes, classes                             cache.SharedIndexInformer
+	launchers, importers, nodes, classes, namespaces                 cache.SharedIndexInformer
 	// handlers say when everything that the caches are filled with has been put into the queue.
 	handlers []cache.ResourceEventHandlerRegistration
 }
@@ -88,10 +88,11 @@ func newCaches(clients Clients) *caches {
 			cache.Indexers{}, selected(ours.String())),
 		secrets: coreinformers.NewFilteredSecretInformer(clients.Kubernetes, metav1.NamespaceAll, 0,
 			cache.Indexers{}, selected(ours.String())),
-		launchers: pods(clients.Kubernetes, ours.String()),
-		importers: pods(clients.Kubernetes, importerLabel),
-		nodes:     coreinformers.NewNodeInformer(clients.Kubernetes, 0, cache.Indexers{}),
-		classes:   storageinformers.NewStorageClassInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		launchers:  pods(clients.Kubernetes, ours.String()),
+		importers:  pods(clients.Kubernetes, importerLabel),
+		nodes:      coreinformers.NewNodeInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		classes:    storageinformers.NewStorageClassInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		namespaces: coreinformers.NewNamespaceInformer(clients.Kubernetes, 0, cache.Indexers{}),
 	}
 }
 
@@ -115,7 +116,7 @@ func (c *caches) all() []namedInformer {
 		{"VirtualServers", c.servers}, {"VirtualMachines", c.machines}, {"VirtualMachineInstances", c.instances},
 		{"DataVolumes", c.volumes}, {"PersistentVolumeClaims", c.claims}, {"Services", c.services},
 		{"Secrets", c.secrets}, {"launcher Pods", c.launchers}, {"importer Pods", c.importers}, {"Nodes", c.nodes},
-		{"StorageClasses", c.classes},
+		{"StorageClasses", c.classes}, {"Namespaces", c.namespaces},
 	}
 }
 
@@ -257,6 +258,10 @@ func (c *caches) secret(namespace, name string) *corev1.Secret {
 
 func (c *caches) node(name string) *corev1.Node {
 	return lookup[corev1.Node](c.nodes, "", name)
+}
+
+func (c *caches) namespace(name string) *corev1.Namespace {
+	return lookup[corev1.Namespace](c.namespaces, "", name)
 }
 
 func (c *caches) storageClass(name string) *storagev1.StorageClass {

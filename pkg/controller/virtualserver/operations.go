@@ -117,6 +117,9 @@ func (p *pass) stamp(ctx context.Context) error {
 // ask asks KubeVirt for an operation. What it does changes the machine or the instance, which starts the next pass.
 func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationAction) error {
 	namespace, name := p.vs.Namespace, p.name()
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	if err := p.stamp(ctx); err != nil {
 		return err
 	}

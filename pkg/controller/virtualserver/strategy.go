@@ -197,6 +197,7 @@ func (p *pass) checkFresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the VirtualServer again: %w", err)
 	}
+	p.memory.note(p.caches.servers, live, p.clock.Now())
 	if live.UID != p.before.UID || live.ResourceVersion != p.before.ResourceVersion {
 		return errStale
 	}

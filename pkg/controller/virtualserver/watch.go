@@ -52,6 +52,8 @@ func (c *caches) watch(enqueue func(cache.ObjectName), failed func(*kubevirtv1.V
 		c.importers: handle(byPodOwner),
 		c.nodes:     c.handleNodes(enqueue),
 		c.classes:   handle(func(metav1.Object) { c.enqueueNotImported(enqueue) }),
+		// A VirtualServer that is not at home is looked at again, and moves away by itself.
+		c.namespaces: handle(func(metav1.Object) {}),
 	}
 	for _, named := range c.all() {
 		if err := named.informer.SetTransform(stripped); err != nil {

@@ -40,7 +40,8 @@ type KubeVirt struct {
 }
 
 func newKubeVirt(coin func() bool) *KubeVirt {
-	return &KubeVirt{coin: coin, machineFeed: &feed{name: "VirtualMachines"},
+	// No server ever answers a list with the version 0.
+	return &KubeVirt{version: 1, coin: coin, machineFeed: &feed{name: "VirtualMachines"},
 		instanceFeed: &feed{name: "VirtualMachineInstances"}, volumeFeed: &feed{name: "DataVolumes"}}
 }
 

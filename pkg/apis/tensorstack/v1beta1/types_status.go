@@ -64,6 +64,10 @@ type VirtualServerStatus struct {
 	// message says in one line why the machine is not running, and names the object that blocks it.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes,
+	// whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.
+	// +optional
+	NamespaceUID types.UID `json:"namespaceUID,omitempty"`
 	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
 	// +optional
 	VM VirtualMachineReference `json:"vm,omitempty"`

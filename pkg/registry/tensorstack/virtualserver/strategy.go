@@ -52,14 +52,19 @@ func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (Strategy) Canonicalize(runtime.Object) {}
 
 // PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force. The condition Ready is
-// there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready.
+// there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready. The UID of
+// the namespace stays: the storage has set it just before, whatever the user sent.
 func (s Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	vs := obj.(*tensorstack.VirtualServer)
 	vs.Generation = 1
-	vs.Status = tensorstack.VirtualServerStatus{RunStrategy: vs.Spec.RunStrategy, Conditions: []metav1.Condition{{
-		Type: tensorstack.ConditionReady, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.NewTime(s.clock.Now()),
-		Reason: reasonPending, Message: "The controller has not seen this VirtualServer yet.",
-	}}}
+	vs.Status = tensorstack.VirtualServerStatus{
+		NamespaceUID: vs.Status.NamespaceUID,
+		RunStrategy:  vs.Spec.RunStrategy,
+		Conditions: []metav1.Condition{{
+			Type: tensorstack.ConditionReady, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.NewTime(s.clock.Now()),
+			Reason: reasonPending, Message: "The controller has not seen this VirtualServer yet.",
+		}},
+	}
 }
 
 // reasonPending is the reason of the condition Ready until the controller says more.

@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Typer knows the types of the group.
 	Typer runtime.ObjectTyper
+	// Namespaces tells which namespace a new VirtualServer belongs to.
+	Namespaces NamespaceReader
 	// Machines tells in which state the machine behind a VirtualServer is.
 	Machines MachineReader
 	// Clock dates operations.
@@ -62,6 +64,7 @@ func New(getter generic.RESTOptionsGetter, options Options) (*Storage, error) {
 		DefaultQualifiedResource:  tensorstack.Resource("virtualservers"),
 		SingularQualifiedResource: tensorstack.Resource("virtualserver"),
 
+		BeginCreate:         belongTo(options.Namespaces),
 		CreateStrategy:      main,
 		UpdateStrategy:      main,
 		DeleteStrategy:      main,
