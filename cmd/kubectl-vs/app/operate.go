@@ -26,6 +26,8 @@ type operation struct {
 	// done says whether the machine is where the operation leads. It gets the machine as it was before.
 	done func(before, now *v1beta1.VirtualServer) bool
 	body func() any
+	// check refuses flags that make no sense, before anything is asked of the server. It may be nil.
+	check func() error
 
 	wait    bool
 	timeout time.Duration
@@ -53,6 +55,7 @@ func (s *session) stopCommand() *cobra.Command {
 	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
+	o.check = func() error { return checkGrace(grace) }
 	o.body = func() any {
 		return &v1beta1.StopOptions{Force: force, GracePeriodSeconds: seconds(grace), DryRun: o.dryRuns()}
 	}
@@ -103,6 +106,11 @@ func (o *operation) run(ctx context.Context, name string) error {
 	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
 		return err
 	}
+	if o.check != nil {
+		if err := o.check(); err != nil {
+			return err
+		}
+	}
 	printer, err := printerOf(o.printer)
 	if err != nil {
 		return err
@@ -131,7 +139,7 @@ func (o *operation) run(ctx context.Context, name string) error {
 
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
 func (o *operation) post(ctx context.Context, name string, body []byte) error {
-	kube, err := o.kube()
+	group, err := o.group()
 	if err != nil {
 		return err
 	}
@@ -139,7 +147,7 @@ func (o *operation) post(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return kube.Discovery().RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
+	return group.RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
 		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
 }
 

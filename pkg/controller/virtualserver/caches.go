@@ -268,6 +268,16 @@ func (c *caches) storageClass(name string) *storagev1.StorageClass {
 	return lookup[storagev1.StorageClass](c.classes, "", name)
 }
 
+// hasDefaultClass says whether claims without a StorageClass get one.
+func (c *caches) hasDefaultClass() bool {
+	for _, object := range c.classes.GetStore().List() {
+		if class, ok := object.(*storagev1.StorageClass); ok && translate.IsDefaultClass(class.Annotations) {
+			return true
+		}
+	}
+	return false
+}
+
 // launcherPod returns the newest pod of the machine: that of the given instance if it is not empty.
 func (c *caches) launcherPod(namespace, machine string, instance types.UID) *corev1.Pod {
 	var newest *corev1.Pod

@@ -275,6 +275,11 @@ func (b *bench) fill() {
 	for i := range services.Items {
 		add(b.caches.services, &services.Items[i])
 	}
+	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range nodes.Items {
+		add(b.caches.nodes, &nodes.Items[i])
+	}
 	for _, named := range b.caches.all() {
 		// A real one is told when nothing is missing.
 		named.informer.GetIndexer().Bookmark(strconv.Itoa(max(b.kubevirt.version, 1)))
