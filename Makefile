@@ -51,12 +51,16 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
-	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|disruption|model/live|benchmark/|docs)')
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(guide|integration|conformance|disruption|model/live|benchmark/|docs)')
 	@(cd test/health && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
+
+.PHONY: test-node-kill
+test-node-kill: lab ## Kill the launcher at ten points of a start with real nodes; each next start must work, and nothing may remain.
+	@hack/test-node-kill.sh
 
 .PHONY: bench
 bench: lab ## Measure the product against its peers: a CustomResourceDefinition and raw etcd.

@@ -67,7 +67,7 @@ func (c *Config) Complete() CompletedConfig {
 	}
 	api := &deferredHandler{}
 	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		api.inner = handler
+		api.inner = withTypeCheck(handler)
 		return withUpgrades(withOperations(genericapiserver.DefaultBuildHandlerChain(api, config)))
 	}
 	return CompletedConfig{&completedConfig{generic: c.Generic.Complete(), extra: &c.Extra, api: api}}

@@ -48,14 +48,15 @@ func (noMachines) NamespaceUID(_ context.Context, name string) (types.UID, error
 }
 
 // startServer runs the whole server with its filters and an embedded etcd, for a user who may do everything. Only TLS,
-// delegated authentication and authorization, and admission are left out: they need a cluster.
-func startServer(t *testing.T) *httptest.Server {
+// delegated authentication and authorization, and admission are left out: they need a cluster. The endpoints stand before
+// that of the etcd.
+func startServer(t *testing.T, endpoints ...string) *httptest.Server {
 	t.Helper()
 	embedded, err := etcd.StartEmbedded(context.Background(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(embedded.Close)
 	backend := storagebackend.NewDefaultConfig("/registry/tensorstack.dev", nil)
-	backend.Transport.ServerList = []string{embedded.Endpoint()}
+	backend.Transport.ServerList = append(endpoints, embedded.Endpoint())
 	factory := serverstorage.NewDefaultStorageFactory(*backend, runtime.ContentTypeJSON, scheme.Codecs,
 		serverstorage.NewDefaultResourceEncodingConfig(scheme.Scheme), serverstorage.NewResourceConfig(), nil)
 

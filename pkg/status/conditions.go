@@ -20,6 +20,7 @@ func (f *facts) setConditions(status *v1beta1.VirtualServerStatus) {
 	} {
 		condition.ObservedGeneration = f.vs.Generation
 		condition.Reason = validReason(condition.Reason)
+		condition.Message = Bounded(condition.Message)
 		// This takes effect only if the status of the condition changes.
 		condition.LastTransitionTime = metav1.NewTime(f.Now)
 		meta.SetStatusCondition(&status.Conditions, condition)
@@ -143,7 +144,7 @@ func (f *facts) restartRequired() metav1.Condition {
 		Type:    v1beta1.ConditionRestartRequired,
 		Status:  metav1.ConditionTrue,
 		Reason:  ReasonSpecChanged,
-		Message: "Restart the machine to apply: " + strings.Join(texts, "; "),
+		Message: "Restart the machine to apply: " + listed(texts),
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
-	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // defaultGracePeriod is how long KubeVirt lets a guest shut down unless told otherwise, in seconds
@@ -42,47 +42,14 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 	return status
 }
 
-// setGuest reports where the machine runs and what its guest says.
-func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
-	status.Disks = translate.Disks(f.vs)
-	status.VM.InstanceUID, status.Node, status.IPAddresses, status.GuestOS, status.StopDeadline = "", "", nil, nil, nil
-	if f.endsAsAsked() {
-		status.VM.InstanceUID = f.Instance.UID
+// resourcesOf are the CPU and the memory of an instance, or nil if it does not name them. KubeVirt counts a number that is left out
+// as one.
+func resourcesOf(domain *kubevirtv1.DomainSpec) *v1beta1.RunningResources {
+	if domain.CPU == nil || domain.Memory == nil || domain.Memory.Guest == nil {
+		return nil
 	}
-	vmi := f.live
-	if vmi == nil {
-		return
-	}
-	status.VM.InstanceUID = vmi.UID
-	status.Node = vmi.Status.NodeName
-	for _, nic := range vmi.Status.Interfaces {
-		addresses := nic.IPs
-		if len(addresses) == 0 && nic.IP != "" {
-			addresses = []string{nic.IP}
-		}
-		for _, address := range addresses {
-			if !slices.Contains(status.IPAddresses, address) {
-				status.IPAddresses = append(status.IPAddresses, address)
-			}
-		}
-	}
-	guest := v1beta1.GuestOS{
-		Name:          vmi.Status.GuestOSInfo.Name,
-		Version:       vmi.Status.GuestOSInfo.Version,
-		PrettyName:    vmi.Status.GuestOSInfo.PrettyName,
-		KernelRelease: vmi.Status.GuestOSInfo.KernelRelease,
-	}
-	if guest != (v1beta1.GuestOS{}) {
-		status.GuestOS = &guest
-	}
-	for _, volume := range vmi.Status.VolumeStatus {
-		for i := range status.Disks {
-			if status.Disks[i].Name == volume.Name && volume.Target != "" {
-				status.Disks[i].Device = "/dev/" + volume.Target
-			}
-		}
-	}
-	status.StopDeadline = f.stopDeadline()
+	cores := max(domain.CPU.Cores, 1) * max(domain.CPU.Sockets, 1) * max(domain.CPU.Threads, 1)
+	return &v1beta1.RunningResources{Cores: int32(cores), Memory: domain.Memory.Guest.DeepCopy()}
 }
 
 // stopDeadline returns when KubeVirt kills a guest that is shutting down.

@@ -37,14 +37,14 @@ func TestGuest(t *testing.T) {
 	s := newScene(t, "Always")
 	vmi := s.instance(firstUID, kubevirtv1.Running)
 	vmi.Status.Interfaces = []kubevirtv1.VirtualMachineInstanceNetworkInterface{
-		{IP: "10.0.0.7", IPs: []string{"10.0.0.7", "fd00::7"}}, {IP: "10.1.0.7"}, {}}
+		{Name: "default", IP: "10.0.0.7", IPs: []string{"10.0.0.7", "fd00::7"}}, {IP: "10.1.0.7"}, {}}
 	vmi.Status.GuestOSInfo = kubevirtv1.VirtualMachineInstanceGuestOSInfo{Name: "Ubuntu", PrettyName: "Ubuntu 20.04", ID: "ubuntu"}
 	vmi.Status.VolumeStatus = []kubevirtv1.VolumeStatus{{Name: "root", Target: "vdc"}, {Name: "cloudinit", Target: "vdb"}}
 	s.vmiCondition("Ready", "True", "", "")
 	got := s.derive()
 	assert.Equal(t, "node-a", got.Node)
 	assert.Equal(t, firstUID, got.VM.InstanceUID)
-	assert.Equal(t, []string{"10.0.0.7", "fd00::7", "10.1.0.7"}, got.IPAddresses)
+	assert.Equal(t, []string{"10.0.0.7", "fd00::7"}, got.IPAddresses)
 	assert.Equal(t, &v1beta1.GuestOS{Name: "Ubuntu", PrettyName: "Ubuntu 20.04"}, got.GuestOS)
 	assert.Equal(t, []v1beta1.DiskStatus{{Name: "root", Device: "/dev/vdc", Serial: "root", ByID: "/dev/disk/by-id/virtio-root"}}, got.Disks)
 	assert.Equal(t, metav1.ConditionTrue, condition(t, got, "Ready").Status)
@@ -297,6 +297,7 @@ func randomObserved(random *rand.Rand) Observed {
 	}
 	o.NodeMissing = random.Intn(10) == 0
 	o.StorageClassMissing = []string{"", "", "x"}[random.Intn(3)]
+	o.NoDefaultClass = random.Intn(3) == 0
 	return o
 }
 

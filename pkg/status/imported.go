@@ -116,6 +116,9 @@ func importWithoutDataVolume(o Observed, name string) importState {
 	if o.StorageClassMissing != "" {
 		return importState{reason: ReasonStorageClassNotFound, message: storageClassText(name, o.StorageClassMissing)}
 	}
+	if lacksDefaultClass(o) {
+		return importState{reason: ReasonStorageClassNotFound, message: noDefaultClassText(name)}
+	}
 	return importState{reason: ReasonNotCreated, message: joinName("DataVolume", name, "not created yet")}
 }
 
@@ -138,6 +141,17 @@ func joinName(kind, name, text string) string {
 
 func storageClassText(claim, class string) string {
 	return of("PVC", claim, fmt.Sprintf("StorageClass %q not found", class))
+}
+
+// lacksDefaultClass says whether the claim of the root disk waits for the cluster to get a default StorageClass. A claim may
+// get its class later, and may be bound without one to a volume that was made by hand.
+func lacksDefaultClass(o Observed) bool {
+	return o.NoDefaultClass && (o.Claim == nil || o.Claim.Spec.StorageClassName == nil && o.Claim.Status.Phase != corev1.ClaimBound)
+}
+
+func noDefaultClassText(claim string) string {
+	return joinName("PVC", claim, "the cluster has no default StorageClass, and none is named in spec.storage.root.pvc; it goes on once "+
+		"an administrator makes one the default")
 }
 
 // importStatus remembers the last error of the importer, which is gone from the DataVolume while the importer tries again,
@@ -184,6 +198,8 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 		return ReasonDeleting, of("DataVolume", name, "being deleted")
 	case o.StorageClassMissing != "" && (o.Claim == nil || o.Claim.Status.Phase != corev1.ClaimBound):
 		return ReasonStorageClassNotFound, storageClassText(name, o.StorageClassMissing)
+	case lacksDefaultClass(o):
+		return ReasonStorageClassNotFound, noDefaultClassText(name)
 	case claimLost(o):
 		return ReasonClaimLost, of("PVC", name, "its volume is lost")
 	case refused != "":

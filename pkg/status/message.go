@@ -51,6 +51,8 @@ func (f *facts) terminatingText() string {
 		return f.stoppingText()
 	case f.VirtualMachine != nil:
 		return of("VirtualMachine", f.name(), "being deleted")
+	case f.Instance != nil:
+		return of("VMI", f.Instance.Name, "ended, being removed")
 	case f.DataVolume != nil:
 		return of("DataVolume", f.name(), "to be deleted")
 	case f.Claim != nil:

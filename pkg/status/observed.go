@@ -41,6 +41,8 @@ type Observed struct {
 	NodeMissing bool
 	// StorageClassMissing is the name of the StorageClass of the root disk, if it was looked for and does not exist.
 	StorageClassMissing string
+	// NoDefaultClass says that the root disk names no StorageClass, and that none is the default.
+	NoDefaultClass bool
 	// LookedUp says that everything which References names was looked for, and Absences what is not there.
 	LookedUp bool
 	Absences []Absence
@@ -126,6 +128,14 @@ func (f *facts) requested(action kubevirtv1.StateChangeRequestAction, instance t
 		}
 	}
 	return false
+}
+
+// NodeLost says why the node of the instance is not heard from. It is empty for a node that is, and without an instance.
+func NodeLost(o Observed) string {
+	if o.Instance == nil {
+		return ""
+	}
+	return nodeLost(o)
 }
 
 // nodeLost says why the node of the machine is not heard from. KubeVirt keeps such a machine Running. An unready kubelet

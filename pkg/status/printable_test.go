@@ -205,6 +205,15 @@ func TestPrintableStatus(t *testing.T) {
 			s.instance(firstUID, kubevirtv1.Running)
 			s.VirtualServer.DeletionTimestamp = ptr.To(at(1))
 		}, "Terminating", "VMI " + name + ": about to stop"},
+		"deleted, the node is lost": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Running)
+			s.node("Unknown")
+			s.VirtualServer.DeletionTimestamp, s.Instance.DeletionTimestamp = ptr.To(at(1)), ptr.To(at(1))
+		}, "Terminating", "Node node-a: not heard from since 2024-03-21T08:27:09Z"},
+		"deleted, the ended instance is left": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Succeeded)
+			s.VirtualServer.DeletionTimestamp, s.VirtualMachine = ptr.To(at(1)), nil
+		}, "Terminating", "VMI " + name + ": ended, being removed"},
 		"machine deleted by hand": {"Always", func(s *scene) { s.VirtualMachine.DeletionTimestamp = ptr.To(at(1)) }, "Terminating",
 			"VirtualMachine " + name + ": being deleted"},
 	} {

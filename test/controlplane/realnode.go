@@ -39,8 +39,11 @@ func labDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("virtualserver-lab-%d", os.Getuid()))
 }
 
-// claimLab removes what killed launchers left on this machine and takes a number for this lab.
-func (c *ControlPlane) claimLab() error {
+// Sweep removes what launchers that were killed left on this machine. It leaves labs that run alone.
+func Sweep() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
 	unused, err := network.Unused(labDir())
 	if err != nil {
 		return err
@@ -49,6 +52,14 @@ func (c *ControlPlane) claimLab() error {
 		if err := cgroup.Remove(cgroup.Root, lab); err != nil {
 			return fmt.Errorf("what an earlier lab left: %w", err)
 		}
+	}
+	return nil
+}
+
+// claimLab takes a number for this lab.
+func (c *ControlPlane) claimLab() (err error) {
+	if err := Sweep(); err != nil {
+		return err
 	}
 	if c.own.lab, err = network.Take(labDir()); err != nil {
 		return err

@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -108,7 +108,28 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-	return printer.PrintObj(vs, c.Out)
+	if c.dryRun == "none" {
+		return printer.PrintObj(vs, c.Out)
+	}
+	planned, err := plan(vs)
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(planned, c.Out)
+}
+
+// plan is a machine that does not exist, as one would write it down: without a status and without what the server would fill in for
+// this one object.
+func plan(vs *v1beta1.VirtualServer) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(vs)
+	if err != nil {
+		return nil, err
+	}
+	delete(content, "status")
+	for _, filled := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+		unstructured.RemoveNestedField(content, "metadata", filled)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
 }
 
 // printerOfCreated prints the object or, if no format was asked for, what happened to it.
@@ -121,13 +142,13 @@ func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
 }
 
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
-	memory, err := resource.ParseQuantity(w.memory)
+	memory, err := parseQuantity("memory", w.memory)
 	if err != nil {
-		return nil, fmt.Errorf("--memory %q: %w", w.memory, err)
+		return nil, err
 	}
-	disk, err := resource.ParseQuantity(w.disk)
+	disk, err := parseQuantity("disk", w.disk)
 	if err != nil {
-		return nil, fmt.Errorf("--disk %q: %w", w.disk, err)
+		return nil, err
 	}
 	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.VirtualServerSpec{
 		RunStrategy: v1beta1.RunStrategy(w.strategy),

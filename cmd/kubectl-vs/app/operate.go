@@ -27,6 +27,8 @@ type operation struct {
 	// goal is where the operation leads the machine, which is given as it was before.
 	goal func(before *v1beta1.VirtualServer) await.Goal
 	body func() any
+	// check refuses flags that make no sense, before anything is asked of the server. It may be nil.
+	check func() error
 
 	wait    bool
 	timeout time.Duration
@@ -54,6 +56,7 @@ func (s *session) stopCommand() *cobra.Command {
 	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
+	o.check = func() error { return checkGrace(grace) }
 	o.body = func() any {
 		return &v1beta1.StopOptions{Force: force, GracePeriodSeconds: seconds(grace), DryRun: o.dryRuns()}
 	}
@@ -104,6 +107,11 @@ func (o *operation) run(ctx context.Context, name string) error {
 	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
 		return err
 	}
+	if o.check != nil {
+		if err := o.check(); err != nil {
+			return err
+		}
+	}
 	printer, err := printerOf(o.printer)
 	if err != nil {
 		return err
@@ -141,7 +149,7 @@ func typeOf(subresource string) v1beta1.OperationType {
 
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
 func (o *operation) post(ctx context.Context, name string, body []byte) error {
-	kube, err := o.kube()
+	group, err := o.group()
 	if err != nil {
 		return err
 	}
@@ -149,7 +157,7 @@ func (o *operation) post(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return kube.Discovery().RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
+	return group.RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
 		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,11 +30,17 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 	stopped := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
-			return client.List(ctx, options)
+			list, err := client.List(ctx, options)
+			if apierrors.IsForbidden(err) {
+				giveUp(err) // It would be asked again until the time is over.
+			}
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector = selector
@@ -75,10 +82,12 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 		return fmt.Errorf("%s: it is of no use to wait: %s", what, plain(inVain.Why))
 	case err == nil:
 		return nil
+	case apierrors.IsForbidden(context.Cause(ctx)):
+		return context.Cause(ctx)
 	case stopped.Err() != nil:
 		return fmt.Errorf("%s: not waited for any longer (%w), but it goes on; last seen: %s", what, context.Cause(stopped), last)
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		return fmt.Errorf("%s: not done after %v, last seen: %s (try: kubectl vs why %s)", what, timeout, last, name)
+		return fmt.Errorf("%s: not done after %v, last seen: %s (try: %s)", what, timeout, last, s.again("why", name))
 	}
 	return err
 }
@@ -92,8 +101,10 @@ func progress(vs *v1beta1.VirtualServer) string {
 	if vs.Status.Message != "" {
 		line += ": " + vs.Status.Message
 	}
-	if pending := vs.Status.PendingOperation; pending != nil && pending.Message != "" {
-		line += fmt.Sprintf(" (%s: %s)", pending.Type, pending.Message)
+	if pending := vs.Status.PendingOperation; pending != nil {
+		if says := unlessSaid(vs.Status.Message, pending.Message); says != "" {
+			line += fmt.Sprintf(" (%s: %s)", pending.Type, says)
+		}
 	}
 	return plain(line)
 }

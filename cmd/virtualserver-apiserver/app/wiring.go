@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	registryrest "k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -57,10 +58,13 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 			},
 			Keeper:         namespaces.keeper,
 			KeepNamespaces: namespaces.keep,
-			Subresources:   streams.subresources,
-			Handlers:       streams.handlers,
-			RequestInfo:    streams.requestInfo,
-			CloseStreams:   streams.close,
+			Subresources: func(servers *storage.Storage) (map[string]registryrest.Storage, error) {
+				o.Servers.Set(servers.VirtualServer)
+				return streams.subresources(servers)
+			},
+			Handlers:     streams.handlers,
+			RequestInfo:  streams.requestInfo,
+			CloseStreams: streams.close,
 		},
 	}
 	if o.Controllers.Enabled {

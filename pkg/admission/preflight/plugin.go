@@ -158,13 +158,6 @@ func volumes(storage *tensorstack.Storage, path *field.Path, visit func(*tensors
 	}
 }
 
-// isDefaultClass says whether an annotation makes a StorageClass the default of the cluster or, for CDI, of machines.
-func isDefaultClass(annotations map[string]string) bool {
-	return annotations["storageclass.kubernetes.io/is-default-class"] == "true" ||
-		annotations["storageclass.beta.kubernetes.io/is-default-class"] == "true" ||
-		annotations["storageclass.kubevirt.io/is-default-virt-class"] == "true"
-}
-
 // isBlock says whether a claim has no filesystem.
 func isBlock(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Spec.VolumeMode != nil && *claim.Spec.VolumeMode == corev1.PersistentVolumeBlock

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // maxLookups bounds how many objects one request asks the cluster for.
@@ -21,7 +22,11 @@ func (p *Plugin) classWarnings(spec *tensorstack.VirtualServerSpec, old *tensors
 		return p.defaultClassWarnings(child)
 	}
 	if *claim.StorageClassName == "" {
-		return nil
+		if old != nil {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s: is empty, which asks for a volume that an administrator has made by hand: the root disk waits "+
+			"until there is one that fits; leave the field out for the default StorageClass", child)}
 	}
 	class, err := p.classes.Get(*claim.StorageClassName)
 	if apierrors.IsNotFound(err) {
@@ -42,7 +47,7 @@ func (p *Plugin) defaultClassWarnings(path *field.Path) []string {
 		return nil
 	}
 	for _, class := range classes {
-		if isDefaultClass(class.Annotations) {
+		if translate.IsDefaultClass(class.Annotations) {
 			return nil
 		}
 	}

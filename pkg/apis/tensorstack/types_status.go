@@ -1,6 +1,7 @@
 package tensorstack
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -71,7 +72,10 @@ type VirtualServerStatus struct {
 	Import *ImportStatus
 	// node is the node that the machine runs on.
 	Node string
-	// ipAddresses are the addresses of the guest.
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	Resources *RunningResources
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOS
@@ -97,6 +101,14 @@ type VirtualMachineReference struct {
 	InstanceUID types.UID
 	// collisionCount says how often the name was taken and hashed again.
 	CollisionCount int32
+}
+
+// RunningResources are the CPU and the memory of a machine that runs.
+type RunningResources struct {
+	// cores is the number of CPU cores that the guest sees.
+	Cores int32
+	// memory is the memory of the guest.
+	Memory resource.Quantity
 }
 
 // ImportStatus is the progress of a root disk's import.

@@ -269,6 +269,16 @@ func (c *caches) storageClass(name string) *storagev1.StorageClass {
 	return lookup[storagev1.StorageClass](c.classes, "", name)
 }
 
+// hasDefaultClass says whether claims without a StorageClass get one.
+func (c *caches) hasDefaultClass() bool {
+	for _, object := range c.classes.GetStore().List() {
+		if class, ok := object.(*storagev1.StorageClass); ok && translate.IsDefaultClass(class.Annotations) {
+			return true
+		}
+	}
+	return false
+}
+
 // importerPod returns the newest pod that fills the claim, or a helper claim that CDI made for it.
 func (c *caches) importerPod(namespace, name string, claim *corev1.PersistentVolumeClaim) *corev1.Pod {
 	owners := []string{namespace + "/" + name}

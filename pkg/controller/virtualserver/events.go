@@ -108,7 +108,7 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 	}
 	reconciled := meta.FindStatusCondition(after.Conditions, v1beta1.ConditionReconciled)
 	earlier := meta.FindStatusCondition(before.Conditions, v1beta1.ConditionReconciled)
-	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && reconciled.Reason != reasonDeleting &&
+	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && !isProgress(reconciled.Reason) &&
 		(earlier == nil || earlier.Reason != reconciled.Reason || earlier.Message != reconciled.Message) {
 		add(eventWarning, "ReconcileFailed", reconciled.Message)
 	}

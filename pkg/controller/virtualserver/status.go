@@ -100,6 +100,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
 		observed.StorageClassMissing = *class
 	}
+	observed.NoDefaultClass = class == nil && !p.caches.hasDefaultClass()
 	return observed
 }
 
@@ -115,7 +116,7 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 	}
 	if problem != nil {
 		condition.Status, condition.Reason = metav1.ConditionFalse, problem.reason
-		condition.Message = status.Redact(problem.message)
+		condition.Message = status.Bounded(status.Redact(problem.message))
 		switch derived.PrintableStatus {
 		case v1beta1.StatusRunning, v1beta1.StatusPaused, v1beta1.StatusMigrating, v1beta1.StatusUnknown:
 		default:

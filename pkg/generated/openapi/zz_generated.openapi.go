@@ -429,6 +429,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.RestartOptions{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_RestartOptions(ref),
 		v1beta1.RootDisk{}.OpenAPIModelName():                                                             schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref),
 		v1beta1.RootDiskClaim{}.OpenAPIModelName():                                                        schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref),
+		v1beta1.RunningResources{}.OpenAPIModelName():                                                     schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref),
 		v1beta1.SecretSource{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_SecretSource(ref),
 		v1beta1.ServiceAccountSource{}.OpenAPIModelName():                                                 schema_pkg_apis_tensorstack_v1beta1_ServiceAccountSource(ref),
 		v1beta1.StartOptions{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_StartOptions(ref),
@@ -22398,6 +22399,36 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref common.ReferenceCallb
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RunningResources are the CPU and the memory of a machine that runs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cores": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cores is the number of CPU cores that the guest sees.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"memory": {
+						SchemaProps: spec.SchemaProps{
+							Description: "memory is the memory of the guest.",
+							Ref:         ref(resource.Quantity{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"cores", "memory"},
+			},
+		},
+		Dependencies: []string{
+			resource.Quantity{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_SecretSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -23011,6 +23042,12 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							Format:      "",
 						},
 					},
+					"resources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are absent while the machine does not run.",
+							Ref:         ref(v1beta1.RunningResources{}.OpenAPIModelName()),
+						},
+					},
 					"ipAddresses": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -23018,7 +23055,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "ipAddresses are the addresses of the guest.",
+							Description: "ipAddresses are the addresses by which others reach the machine, the one on the pod network first.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -23118,7 +23155,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
 	}
 }
 

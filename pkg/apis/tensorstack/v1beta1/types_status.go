@@ -1,6 +1,7 @@
 package v1beta1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -84,7 +85,11 @@ type VirtualServerStatus struct {
 	// node is the node that the machine runs on.
 	// +optional
 	Node string `json:"node,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	// +optional
+	Resources *RunningResources `json:"resources,omitempty"`
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	// +optional
 	// +listType=atomic
 	IPAddresses []string `json:"ipAddresses,omitempty"`
@@ -127,6 +132,14 @@ type VirtualMachineReference struct {
 	// collisionCount says how often the name was taken and hashed again.
 	// +optional
 	CollisionCount int32 `json:"collisionCount,omitempty"`
+}
+
+// RunningResources are the CPU and the memory of a machine that runs.
+type RunningResources struct {
+	// cores is the number of CPU cores that the guest sees.
+	Cores int32 `json:"cores"`
+	// memory is the memory of the guest.
+	Memory resource.Quantity `json:"memory"`
 }
 
 // ImportStatus is the progress of a root disk's import.

@@ -141,6 +141,11 @@ func (in RootDiskClaim) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RunningResources) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.RunningResources"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretSource) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.SecretSource"
 }

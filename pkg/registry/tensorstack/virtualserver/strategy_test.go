@@ -65,6 +65,9 @@ func TestUpdateOfTheMainResource(t *testing.T) {
 			newStrategy().PrepareForUpdate(context.Background(), updated, old)
 			want := newServer().Status
 			want.RunStrategy = test.strategy
+			if test.strategy != halted {
+				want.Message = "spec.runStrategy was set to Manual, about to be carried out"
+			}
 			assert.Equal(t, want, updated.Status)
 			assert.Equal(t, test.generation, updated.Generation)
 			assert.Equal(t, newServer(), old, "the old object belongs to the cache")
@@ -98,10 +101,11 @@ func TestEditOfTheStrategyIsAnOperation(t *testing.T) {
 		t.Run(fmt.Sprintf("from %s to %s", test.inForce, test.edited), func(t *testing.T) {
 			old := newServer()
 			old.Spec.RunStrategy, old.Status.RunStrategy = "another", test.inForce
-			old.Status.VM.InstanceUID = "run-1"
+			old.Status.VM.InstanceUID, old.Status.Message = "run-1", "as it was"
 			updated := old.DeepCopy()
 			updated.Spec.RunStrategy = test.edited
 			newStrategy().PrepareForUpdate(ctx, updated, old)
+			assert.Equal(t, test.inForce == test.edited, updated.Status.Message == "as it was", "what was true before is said no more")
 			pending := updated.Status.PendingOperation
 			if test.want == "" {
 				assert.Nil(t, pending)

@@ -33,7 +33,10 @@ type VirtualServerStatusApplyConfiguration struct {
 	Import *ImportStatusApplyConfiguration `json:"import,omitempty"`
 	// node is the node that the machine runs on.
 	Node *string `json:"node,omitempty"`
-	// ipAddresses are the addresses of the guest.
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	Resources *RunningResourcesApplyConfiguration `json:"resources,omitempty"`
+	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string `json:"ipAddresses,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOSApplyConfiguration `json:"guestOS,omitempty"`
@@ -131,6 +134,14 @@ func (b *VirtualServerStatusApplyConfiguration) WithImport(value *ImportStatusAp
 // If called multiple times, the Node field is set to the value of the last call.
 func (b *VirtualServerStatusApplyConfiguration) WithNode(value string) *VirtualServerStatusApplyConfiguration {
 	b.Node = &value
+	return b
+}
+
+// WithResources sets the Resources field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Resources field is set to the value of the last call.
+func (b *VirtualServerStatusApplyConfiguration) WithResources(value *RunningResourcesApplyConfiguration) *VirtualServerStatusApplyConfiguration {
+	b.Resources = value
 	return b
 }
 
