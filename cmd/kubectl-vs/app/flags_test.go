@@ -9,7 +9,9 @@ import (
 
 // What is wrong with a flag is said with the flag, the value and an example, before a server is asked.
 func TestFlagsThatMakeNoSense(t *testing.T) {
-	create := func(flags ...string) []string { return append([]string{"create", "my-vs", "--dry-run=client"}, flags...) }
+	create := func(flags ...string) []string {
+		return append([]string{"create", "my-vs", "--dry-run=client"}, flags...)
+	}
 	for _, test := range []struct {
 		arguments []string
 		want      string
