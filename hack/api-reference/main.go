@@ -19,6 +19,7 @@ import (
 func roots() []string {
 	return []string{
 		v1beta1.VirtualServer{}.OpenAPIModelName(),
+		v1beta1.HeldVirtualServer{}.OpenAPIModelName(),
 		v1beta1.StartOptions{}.OpenAPIModelName(),
 		v1beta1.StopOptions{}.OpenAPIModelName(),
 		v1beta1.RestartOptions{}.OpenAPIModelName(),

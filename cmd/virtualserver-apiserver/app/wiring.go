@@ -43,14 +43,21 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
+	namespaces, err := newNamespaces(ctx, o, generic)
+	if err != nil {
+		return nil, err
+	}
 	config := &apiserver.Config{
 		Generic: generic,
 		Extra: apiserver.ExtraConfig{
 			Storage: storage.Options{
-				Typer:    scheme.Scheme,
-				Machines: machineReader{instances: machines},
-				Clock:    clock.RealClock{},
+				Typer:      scheme.Scheme,
+				Namespaces: namespaces,
+				Machines:   machineReader{instances: machines},
+				Clock:      clock.RealClock{},
 			},
+			Keeper:         namespaces.keeper,
+			KeepNamespaces: namespaces.keep,
 			Subresources: func(servers *storage.Storage) (map[string]registryrest.Storage, error) {
 				o.Servers.Set(servers.VirtualServer)
 				return streams.subresources(servers)

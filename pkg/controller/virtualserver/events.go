@@ -94,7 +94,11 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 	}
 	importTransitions(before, after, add)
 	if failure := after.LastFailure; failure != nil && !sameFailure(before.LastFailure, failure) {
-		add(eventWarning, "Crashed", failure.Reason+": "+failure.Message)
+		reason := "Crashed"
+		if failure.Reason == status.ReasonEvicted {
+			reason = "Evicted"
+		}
+		add(eventWarning, reason, failure.Reason+": "+failure.Message)
 	}
 	if before.PrintableStatus != after.PrintableStatus {
 		phaseTransition(before, after, add)

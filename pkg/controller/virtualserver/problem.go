@@ -44,7 +44,8 @@ func (p *problem) Error() string {
 
 // failed wraps the error of a write with what was being done, such as "create VirtualMachine x".
 func failed(doing string, err error) error {
-	if err == nil || errors.Is(err, errStale) || errors.Is(err, errUnseen) || errors.Is(err, errNameTaken) {
+	if err == nil || errors.Is(err, errStale) || errors.Is(err, errUnseen) || errors.Is(err, errNameTaken) ||
+		errors.Is(err, errNotAtHome) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -103,13 +103,13 @@ func validateChecksum(checksum string, path *field.Path) field.ErrorList {
 }
 
 func validateS3(s3 *cdiv1.DataVolumeSourceS3, path *field.Path) field.ErrorList {
-	errs := validateURL(s3.URL, path.Child("url"), "https", "http")
+	errs := validateObjectURL(s3.URL, path.Child("url"), "https", "http")
 	errs = append(errs, validateOptionalName(s3.SecretRef, "Secret", path.Child("secretRef"))...)
 	return append(errs, validateOptionalName(s3.CertConfigMap, "ConfigMap", path.Child("certConfigMap"))...)
 }
 
 func validateGCS(gcs *cdiv1.DataVolumeSourceGCS, path *field.Path) field.ErrorList {
-	errs := validateURL(gcs.URL, path.Child("url"), "gs", "https", "http")
+	errs := validateObjectURL(gcs.URL, path.Child("url"), "gs", "https", "http")
 	return append(errs, validateOptionalName(gcs.SecretRef, "Secret", path.Child("secretRef"))...)
 }
 

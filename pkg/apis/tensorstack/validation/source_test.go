@@ -82,7 +82,7 @@ func TestBucketSources(t *testing.T) {
 		"gs":           {gcs("gs://bucket/key"), nil},
 		"gcs by https": {gcs("https://storage.googleapis.com/bucket/key"), nil},
 		"gcs by file":  {gcs("file:///a"), []string{sourceField + ".gcs.url must begin with gs://"}},
-		"bad s3 names": {from(cdiv1.DataVolumeSource{S3: &cdiv1.DataVolumeSourceS3{URL: "https://a/b", SecretRef: "A", CertConfigMap: "B"}}),
+		"bad s3 names": {from(cdiv1.DataVolumeSource{S3: &cdiv1.DataVolumeSourceS3{URL: "https://a/b/c", SecretRef: "A", CertConfigMap: "B"}}),
 			[]string{sourceField + ".s3.secretRef name of a Secret", sourceField + ".s3.certConfigMap name of a ConfigMap"}},
 		"bad gcs name": {from(cdiv1.DataVolumeSource{GCS: &cdiv1.DataVolumeSourceGCS{URL: "gs://bucket/b", SecretRef: "A"}}),
 			[]string{sourceField + ".gcs.secretRef name of a Secret"}},

@@ -26,6 +26,7 @@ func ValidateVirtualServerUpdate(updated, old *tensorstack.VirtualServer) field.
 		// Finalizers and labels must change even where a rule has become tighter since the object was made.
 		return errs
 	}
+	errs = append(errs, validateObjectSize(updated, old)...)
 	spec := field.NewPath("spec")
 	errs = append(errs, newErrors(validateSpec(&updated.Spec, spec), validateSpec(&old.Spec, spec))...)
 	return append(errs, validateRootUpdate(&updated.Spec.Storage.Root, old, spec.Child("storage", "root"))...)

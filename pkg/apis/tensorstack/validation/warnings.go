@@ -2,7 +2,6 @@ package validation
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -89,13 +88,7 @@ func sourceWarnings(from *cdiv1.DataVolumeSource, path *field.Path) []string {
 		warnings = append(warnings, fmt.Sprintf("%s: anyone on the way can change the image: use https or set checksum",
 			path.Child("http", "url")))
 	}
-	for _, address := range SourceURLs(from, path) {
-		if parsed, err := url.Parse(address.URL); err == nil && parsed.User != nil {
-			warnings = append(warnings, fmt.Sprintf("%s: holds a user name or password, which everyone who can read this "+
-				"VirtualServer can read: use secretRef", address.Path))
-		}
-	}
-	return append(warnings, formatWarnings(from, path)...)
+	return append(append(warnings, credentialWarnings(from, path)...), formatWarnings(from, path)...)
 }
 
 // SourceURL is an address that the importer of a root disk will read, and the field that names it.
