@@ -2,15 +2,18 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/klog/v2"
 )
 
 // endpointTimeout is how long one endpoint may take to tell its version.
@@ -82,19 +85,53 @@ func NewClient(ctx context.Context, config storagebackend.TransportConfig) (*cli
 	return client, nil
 }
 
-// CheckVersions asks every endpoint for its version. The watch cache needs progress notifications on request, which work
-// since etcd 3.4.31 and 3.5.13; with an older etcd lists from the cache hang or come stale.
+// CheckVersions asks every endpoint for its version, all at the same time. The watch cache needs progress notifications on
+// request, which work since etcd 3.4.31 and 3.5.13; with an older etcd lists from the cache hang or come stale. An endpoint
+// that does not answer is left out as long as another one does: a cluster of three serves with two. The error of a store of
+// which nobody answers names each endpoint and why.
 func CheckVersions(ctx context.Context, client *clientv3.Client) error {
-	for _, endpoint := range client.Endpoints() {
-		ctx, cancel := context.WithTimeout(ctx, endpointTimeout)
-		status, err := client.Status(ctx, endpoint)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("etcd at %s does not answer: %w", endpoint, err)
+	endpoints := client.Endpoints()
+	answers := make([]endpointAnswer, len(endpoints))
+	var group sync.WaitGroup
+	for i, endpoint := range endpoints {
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, endpointTimeout)
+			defer cancel()
+			status, err := client.Status(ctx, endpoint)
+			if err != nil {
+				answers[i] = endpointAnswer{silent: fmt.Errorf("etcd at %s does not answer: %w", endpoint, err)}
+			} else if err := checkVersion(status.Version); err != nil {
+				answers[i] = endpointAnswer{unfit: fmt.Errorf("etcd at %s: %w", endpoint, err)}
+			}
+		})
+	}
+	group.Wait()
+	return judge(ctx, answers)
+}
+
+// endpointAnswer is what came of asking an endpoint: nothing if it will do.
+type endpointAnswer struct {
+	silent, unfit error
+}
+
+func judge(ctx context.Context, answers []endpointAnswer) error {
+	var silent, unfit []error
+	for _, answer := range answers {
+		if answer.silent != nil {
+			silent = append(silent, answer.silent)
 		}
-		if err := checkVersion(status.Version); err != nil {
-			return fmt.Errorf("etcd at %s: %w", endpoint, err)
+		if answer.unfit != nil {
+			unfit = append(unfit, answer.unfit)
 		}
+	}
+	if len(unfit) > 0 {
+		return errors.Join(unfit...)
+	}
+	if len(silent) == len(answers) {
+		return errors.Join(silent...)
+	}
+	for _, err := range silent {
+		klog.FromContext(ctx).Error(err, "Starting without a member of etcd")
 	}
 	return nil
 }

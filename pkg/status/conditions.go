@@ -20,6 +20,7 @@ func (f *facts) setConditions(status *v1beta1.VirtualServerStatus) {
 	} {
 		condition.ObservedGeneration = f.vs.Generation
 		condition.Reason = validReason(condition.Reason)
+		condition.Message = Bounded(condition.Message)
 		// This takes effect only if the status of the condition changes.
 		condition.LastTransitionTime = metav1.NewTime(f.Now)
 		meta.SetStatusCondition(&status.Conditions, condition)
@@ -57,7 +58,10 @@ func (f *facts) dataImported() metav1.Condition {
 func (f *facts) ready() metav1.Condition {
 	ready := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse}
 	observed := vmiCondition(f.Instance, kubevirtv1.VirtualMachineInstanceReady)
+	blocked, why := f.blocked()
 	switch {
+	case blocked != "":
+		ready.Reason, ready.Message = blocked, why
 	case f.Instance == nil:
 		ready.Reason, ready.Message = ReasonVMINotExists, "VMI does not exist"
 	case f.nodeLost != "":
@@ -83,6 +87,8 @@ func (f *facts) failed() metav1.Condition {
 	switch {
 	case f.nodeLost != "":
 		failed.Status, failed.Reason, failed.Message = metav1.ConditionUnknown, ReasonNodeLost, f.nodeText()
+	case f.isEvicting():
+		failed.Status, failed.Reason, failed.Message = metav1.ConditionFalse, ReasonEvicting, f.disruptionOf(f.live).message()
 	case f.failure == nil:
 		failed.Status, failed.Reason = metav1.ConditionFalse, ReasonNoFailure
 		failed.Message = "The machine has not ended unexpectedly."
@@ -138,7 +144,7 @@ func (f *facts) restartRequired() metav1.Condition {
 		Type:    v1beta1.ConditionRestartRequired,
 		Status:  metav1.ConditionTrue,
 		Reason:  ReasonSpecChanged,
-		Message: "Restart the machine to apply: " + strings.Join(texts, "; "),
+		Message: "Restart the machine to apply: " + listed(texts),
 	}
 }
 

@@ -101,8 +101,8 @@ func TestPrintableStatus(t *testing.T) {
 		}, "Provisioning", "DataVolume: not created yet"},
 		"imported, no machine yet": {"Always", func(s *scene) { s.VirtualMachine = nil }, "Provisioning",
 			"VirtualMachine " + name + ": not created yet"},
-		"import of a halted machine": {"Halted", func(s *scene) { s.importing(cdiv1.ImportInProgress, "42.50%", 0) }, "Provisioning",
-			"DataVolume " + name + ": importing, 42.50%"},
+		"import of a halted machine": {"Halted", func(s *scene) { s.importing(cdiv1.ImportInProgress, "42.50%", 0) }, "Stopped",
+			"Run strategy is Halted; use start to run the machine. DataVolume " + name + ": importing, 42.50%."},
 		"import with a pending instance": {"Always", func(s *scene) {
 			s.importing(cdiv1.ImportScheduled, "N/A", 0)
 			s.instance(firstUID, kubevirtv1.Pending)
@@ -205,6 +205,15 @@ func TestPrintableStatus(t *testing.T) {
 			s.instance(firstUID, kubevirtv1.Running)
 			s.VirtualServer.DeletionTimestamp = ptr.To(at(1))
 		}, "Terminating", "VMI " + name + ": about to stop"},
+		"deleted, the node is lost": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Running)
+			s.node("Unknown")
+			s.VirtualServer.DeletionTimestamp, s.Instance.DeletionTimestamp = ptr.To(at(1)), ptr.To(at(1))
+		}, "Terminating", "Node node-a: not heard from since 2024-03-21T08:27:09Z"},
+		"deleted, the ended instance is left": {"Always", func(s *scene) {
+			s.instance(firstUID, kubevirtv1.Succeeded)
+			s.VirtualServer.DeletionTimestamp, s.VirtualMachine = ptr.To(at(1)), nil
+		}, "Terminating", "VMI " + name + ": ended, being removed"},
 		"machine deleted by hand": {"Always", func(s *scene) { s.VirtualMachine.DeletionTimestamp = ptr.To(at(1)) }, "Terminating",
 			"VirtualMachine " + name + ": being deleted"},
 	} {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -9,12 +10,39 @@ import (
 // maxMessage is how long a message of somebody else may get, in bytes. Importers put whole stack traces there.
 const maxMessage = 400
 
+// maxCondition is how long the message of a condition gets, in bytes. Kubernetes refuses a status with one of more than
+// 32 KiB, and people read less.
+const maxCondition = 4 << 10
+
 // OneLine makes one short line of a message of somebody else, without the secrets that a URL may carry.
 func OneLine(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
-	message = Redact(message)
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
+	return cut(Redact(message), maxMessage)
+}
+
+// Bounded cuts a message to what a condition may have. It may be longer than OneLine's, and have several lines.
+func Bounded(message string) string { return cut(message, maxCondition) }
+
+func cut(message string, limit int) string {
+	if len(message) <= limit {
+		return message
+	}
+	return strings.ToValidUTF8(message[:limit], "") + "..."
+}
+
+// listed joins texts by "; " as far as they fit into a condition, and says how many are left out.
+func listed(texts []string) string {
+	const room = maxCondition - len("Restart the machine to apply: ") - len("; and 1000 more")
+	length, fitting := 0, 0
+	for _, text := range texts {
+		if length += len(text) + len("; "); length > room && fitting > 0 {
+			break
+		}
+		fitting++
+	}
+	message := strings.Join(texts[:fitting], "; ")
+	if left := len(texts) - fitting; left > 0 {
+		message += fmt.Sprintf("; and %d more", left)
 	}
 	return message
 }

@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/klog/v2"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -15,7 +16,7 @@ import (
 
 // Authorize checks that the user of the request may do something to a subresource of a VirtualServer, or to the
 // VirtualServer itself if subresource is empty. name is empty for a right that is not bound to one object. The error is
-// a 403 that names the right.
+// a 403 that names the right, or a 503 if nobody knows now.
 func (g *Gateway) Authorize(ctx context.Context, verb, namespace, name, subresource string) error {
 	qualified := tensorstack.Resource("virtualservers")
 	if subresource != "" {
@@ -39,8 +40,11 @@ func (g *Gateway) Authorize(ctx context.Context, verb, namespace, name, subresou
 	if decision == authorizer.DecisionAllow {
 		return nil
 	}
-	if err != nil && decision == authorizer.DecisionNoOpinion {
-		return apierrors.NewInternalError(fmt.Errorf("could not check the right to %s %s in namespace %q: %w", verb, qualified, namespace, err))
+	if err != nil {
+		// What kube-apiserver answered is for the log: it may tell addresses.
+		klog.FromContext(ctx).Error(err, "Cannot check a right", "user", user.GetName(), "verb", verb, "resource", qualified, "namespace", namespace)
+		return unavailable(fmt.Sprintf("whether user %q may %s %s in namespace %q cannot be checked now, because kube-apiserver does "+
+			"not answer; try again", user.GetName(), verb, qualified.Resource, namespace))
 	}
 	text := fmt.Sprintf("user %q cannot %s resource %q in API group %q in the namespace %q",
 		user.GetName(), verb, qualified.Resource, v1beta1.GroupName, namespace)

@@ -14,6 +14,8 @@ type Operation struct {
 	Reads bool
 	// AnyResource is true if KubeVirt serves the subresource below both resources.
 	AnyResource bool
+	// DryRun is true if KubeVirt looks at dryRun in the options. It does not refuse a field that it does not know.
+	DryRun bool
 }
 
 // Method is the HTTP method that KubeVirt expects.
@@ -44,17 +46,17 @@ const (
 // Operations lists what is passed on.
 func Operations() []Operation {
 	return []Operation{
-		{Name: Pause, Resource: VirtualMachineInstances, Path: []string{"pause"}},
-		{Name: Unpause, Resource: VirtualMachineInstances, Path: []string{"unpause"}},
+		{Name: Pause, Resource: VirtualMachineInstances, Path: []string{"pause"}, DryRun: true},
+		{Name: Unpause, Resource: VirtualMachineInstances, Path: []string{"unpause"}, DryRun: true},
 		{Name: SoftReboot, Resource: VirtualMachineInstances, Path: []string{"softreboot"}},
 		{Name: Reset, Resource: VirtualMachineInstances, Path: []string{"reset"}},
 		{Name: GuestOSInfo, Resource: VirtualMachineInstances, Path: []string{"guestosinfo"}, Reads: true},
 		{Name: UserList, Resource: VirtualMachineInstances, Path: []string{"userlist"}, Reads: true},
 		{Name: FilesystemList, Resource: VirtualMachineInstances, Path: []string{"filesystemlist"}, Reads: true},
 		{Name: Screenshot, Resource: VirtualMachineInstances, Path: []string{"vnc", "screenshot"}, Reads: true},
-		{Name: AddVolume, Resource: VirtualMachines, Path: []string{"addvolume"}, AnyResource: true},
-		{Name: RemoveVolume, Resource: VirtualMachines, Path: []string{"removevolume"}, AnyResource: true},
-		{Name: Migrate, Resource: VirtualMachines, Path: []string{"migrate"}},
+		{Name: AddVolume, Resource: VirtualMachines, Path: []string{"addvolume"}, AnyResource: true, DryRun: true},
+		{Name: RemoveVolume, Resource: VirtualMachines, Path: []string{"removevolume"}, AnyResource: true, DryRun: true},
+		{Name: Migrate, Resource: VirtualMachines, Path: []string{"migrate"}, DryRun: true},
 		{Name: MemoryDump, Resource: VirtualMachines, Path: []string{"memorydump"}},
 		{Name: RemoveMemoryDump, Resource: VirtualMachines, Path: []string{"removememorydump"}},
 	}

@@ -10,10 +10,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -79,7 +81,10 @@ func (g *Gateway) operate(w http.ResponseWriter, req *http.Request, call Operati
 	}
 	if !call.Operation.Reads && req.URL.Query().Has("dryRun") {
 		// KubeVirt does not look there, and would do it.
-		return 0, apierrors.NewBadRequest(`a dry run must be asked for in the body, {"dryRun":["All"]}, of operations that have one`)
+		if !call.Operation.DryRun {
+			return 0, apierrors.NewBadRequest(call.Operation.Name + " has no dry run: leave dryRun out to do it")
+		}
+		return 0, apierrors.NewBadRequest(`a dry run must be asked for in the body: {"dryRun":["All"]}`)
 	}
 	body, err := requestBody(w, req, call.Operation)
 	if err != nil {
@@ -154,7 +159,32 @@ func requestBody(w http.ResponseWriter, req *http.Request, operation Operation) 
 	if !json.Valid(body) {
 		return nil, apierrors.NewBadRequest("the options are not valid JSON")
 	}
+	if err := checkDryRun(body, operation); err != nil {
+		return nil, err
+	}
 	return bytes.NewReader(body), nil
+}
+
+// checkDryRun keeps a dry run from being carried out. KubeVirt overlooks one that an operation does not have, and one that it
+// does not know; of an empty list it looks at the first entry.
+func checkDryRun(body []byte, operation Operation) error {
+	options := struct {
+		DryRun *[]string `json:"dryRun"`
+	}{}
+	var wrongType *json.UnmarshalTypeError
+	switch err := json.Unmarshal(body, &options); {
+	case errors.As(err, &wrongType) && wrongType.Field == "":
+		return nil // It is no object at all, and KubeVirt says so.
+	case err != nil:
+		return apierrors.NewBadRequest(`dryRun must be ["All"]`)
+	case options.DryRun == nil:
+		return nil
+	case !operation.DryRun:
+		return apierrors.NewBadRequest(operation.Name + " has no dry run: leave dryRun out to do it")
+	case !slices.Equal(*options.DryRun, []string{metav1.DryRunAll}):
+		return apierrors.NewBadRequest(`dryRun must be ["All"], or left out`)
+	}
+	return nil
 }
 
 // passBack writes KubeVirt's answer if it is a success, and returns an error otherwise.
@@ -164,7 +194,7 @@ func passBack(w http.ResponseWriter, response *http.Response, server *tensorstac
 		if err != nil {
 			body = nil
 		}
-		return 0, answer{code: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: body}.refusal(server)
+		return 0, answer{code: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: body}.operationRefusal(server)
 	}
 	if contentType := response.Header.Get("Content-Type"); contentType != "" {
 		w.Header().Set("Content-Type", contentType)

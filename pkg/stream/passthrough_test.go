@@ -21,6 +21,13 @@ import (
 // operate sends one request for an operation through a gateway to a KubeVirt.
 func operate(t *testing.T, kubevirt http.HandlerFunc, who string, call OperationCall, req *http.Request) *http.Response {
 	t.Helper()
+	return operateAs(t, policy{"alice update pause": true, "alice create pause": true, "alice get guestosinfo": true,
+		"alice get vnc/screenshot": true, "alice update addvolume": true, "half get vnc": true}, kubevirt, who, call, req)
+}
+
+// operateAs is operate with other rights.
+func operateAs(t *testing.T, rights policy, kubevirt http.HandlerFunc, who string, call OperationCall, req *http.Request) *http.Response {
+	t.Helper()
 	back := httptest.NewTLSServer(kubevirt)
 	defer back.Close()
 	store := newMemoryStore()
@@ -30,7 +37,7 @@ func operate(t *testing.T, kubevirt http.HandlerFunc, who string, call Operation
 	store.put(unborn)
 	gateway, err := New(Config{
 		Store: store, Recorder: record.NewFakeRecorder(1), Metrics: NewMetrics(),
-		Authorizer:   policy{"alice update pause": true, "alice create pause": true, "alice get guestosinfo": true, "alice get vnc/screenshot": true, "alice update addvolume": true, "half get vnc": true},
+		Authorizer:   rights,
 		ClientConfig: &clientrest.Config{Host: back.URL, BearerToken: testToken, TLSClientConfig: clientrest.TLSClientConfig{CAData: certificateOf(back)}},
 	})
 	require.NoError(t, err)
@@ -150,7 +157,7 @@ func TestRefusalOfKubeVirtPasses(t *testing.T) {
 	}, "alice", named(t, Pause), httptest.NewRequest("PUT", "/", nil))
 	body, _ := io.ReadAll(response.Body)
 	assert.Equal(t, 409, response.StatusCode)
-	assert.Contains(t, string(body), "'vs': VM is not running")
+	assert.Contains(t, string(body), "'vs': the machine is not running")
 }
 
 func TestRedirectOfKubeVirtDoesNotPass(t *testing.T) {

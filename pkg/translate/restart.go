@@ -35,8 +35,8 @@ const none = "none"
 
 // RestartRequired compares the machine that is wanted with the machine that runs, in the fields that we own, and returns
 // what waits for a restart. vm comes from VirtualMachine or MergeVirtualMachine. It returns nothing without a running
-// instance. What KubeVirt changes in a running machine is left out: more memory, where the machine can migrate. The user
-// data of cloud-init is never part of a change.
+// instance. What KubeVirt changes in a running machine is left out: more memory, where the machine can migrate, unless
+// KubeVirt has begun and no migration comes. The user data of cloud-init is never part of a change.
 func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachineInstance) []Change {
 	if vm == nil || vm.Spec.Template == nil || vmi == nil || vmi.IsFinal() || vmi.DeletionTimestamp != nil {
 		return nil
@@ -60,10 +60,23 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 		c = append(c, Change{Field: fieldCloudInit})
 	}
 	// KubeVirt changes nothing in a running machine as long as another change waits for a restart.
-	if !sameMemory(runs.Domain.Memory, want.Domain.Memory) && (len(c) > 0 || !memoryChangesLive(want, vmi)) {
-		c.add("spec.resources.memory", memoryText(runs.Domain.Memory), memoryText(want.Domain.Memory))
+	has := memoryOf(vmi)
+	if !sameMemory(has, want.Domain.Memory) && (len(c) > 0 || !memoryChangesLive(want, vmi)) {
+		c.add("spec.resources.memory", memoryText(has), memoryText(want.Domain.Memory))
 	}
 	return c
+}
+
+// memoryOf returns the memory that the guest was given. Once KubeVirt means to plug in more, the spec of the instance tells
+// only what it will have: until a migration has ended well, and for ever where nothing migrates the machine.
+func memoryOf(vmi *kubevirtv1.VirtualMachineInstance) *kubevirtv1.Memory {
+	memory := vmi.Spec.Domain.Memory
+	if memory == nil || vmi.Status.Memory == nil || vmi.Status.Memory.GuestRequested == nil {
+		return memory
+	}
+	memory = memory.DeepCopy()
+	memory.Guest = vmi.Status.Memory.GuestRequested
+	return memory
 }
 
 type changes []Change
@@ -128,21 +141,39 @@ func sameMemory(a, b *kubevirtv1.Memory) bool {
 	return a.Guest.Cmp(*b.Guest) == 0
 }
 
-// memoryChangesLive says whether KubeVirt plugs the memory into the running machine: the rules are those of its
-// pkg/virt-controller/watch/vm, function handleMemoryHotplugRequest.
+// memoryChangesLive says whether KubeVirt is about to plug the memory into the running machine, or does so now: the rules are
+// those of its pkg/virt-controller/watch/vm, function handleMemoryHotplugRequest, and pkg/liveupdate/memory. It plugs memory
+// while it migrates the machine.
 func memoryChangesLive(want *kubevirtv1.VirtualMachineInstanceSpec, vmi *kubevirtv1.VirtualMachineInstance) bool {
 	runs := vmi.Spec.Domain.Memory
 	if runs == nil || runs.Guest == nil || runs.MaxGuest == nil || want.Domain.Memory == nil || want.Domain.Memory.Guest == nil {
 		return false
 	}
+	if hasCondition(vmi, kubevirtv1.VirtualMachineInstanceMemoryChange, corev1.ConditionTrue) {
+		return migrates(vmi)
+	}
 	guest := want.Domain.Memory.Guest
-	return guest.Cmp(*runs.Guest) > 0 && guest.Cmp(*runs.MaxGuest) <= 0 && guest.Value()%hotplugAlignment == 0 &&
+	if booted := vmi.Status.Memory; booted != nil && booted.GuestAtBoot != nil && guest.Cmp(*booted.GuestAtBoot) < 0 {
+		return false
+	}
+	return guest.Cmp(*runs.Guest) > 0 && guest.Cmp(*runs.MaxGuest) <= 0 &&
+		guest.Value() >= hotplugMinimum && guest.Value()%hotplugAlignment == 0 && vmi.Spec.Architecture == hotplugArchitecture &&
 		hasCondition(vmi, kubevirtv1.VirtualMachineInstanceIsMigratable, corev1.ConditionTrue) &&
 		!hasCondition(vmi, kubevirtv1.VirtualMachineInstanceMemoryChange, corev1.ConditionFalse)
 }
 
-// hotplugAlignment is the unit in bytes in which KubeVirt plugs memory (pkg/liveupdate/memory of KubeVirt).
-const hotplugAlignment = 2 << 20
+// migrates says whether the machine is being moved to another node.
+func migrates(vmi *kubevirtv1.VirtualMachineInstance) bool {
+	state := vmi.Status.MigrationState
+	return state != nil && state.StartTimestamp != nil && state.EndTimestamp == nil && !state.Completed && !state.Failed
+}
+
+// Limits of KubeVirt's memory hotplug (pkg/liveupdate/memory of KubeVirt), in bytes, and the only architecture that has it.
+const (
+	hotplugAlignment    = 2 << 20
+	hotplugMinimum      = 1 << 30
+	hotplugArchitecture = "amd64"
+)
 
 func hasCondition(vmi *kubevirtv1.VirtualMachineInstance, kind kubevirtv1.VirtualMachineInstanceConditionType,
 	status corev1.ConditionStatus) bool {

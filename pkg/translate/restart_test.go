@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -141,39 +142,86 @@ func TestRestartRequiredNeedsAMachineThatRuns(t *testing.T) {
 	})
 }
 
-// TestMemoryThatKubeVirtPlugsIn needs no restart where the machine can migrate.
+// TestMemoryThatKubeVirtPlugsIn needs no restart where the machine can migrate. Once KubeVirt means to plug it in, the spec of
+// the instance tells the new amount whether the guest has it or not.
 func TestMemoryThatKubeVirtPlugsIn(t *testing.T) {
+	begun := func(condition corev1.ConditionStatus, more ...func(*kubevirtv1.VirtualMachineInstance)) func(*kubevirtv1.VirtualMachineInstance) {
+		return func(vmi *kubevirtv1.VirtualMachineInstance) {
+			vmi.Spec.Domain.Memory.Guest = ptr.To(resource.MustParse("16Gi"))
+			vmi.Status.Conditions = append(vmi.Status.Conditions, kubevirtv1.VirtualMachineInstanceCondition{
+				Type: kubevirtv1.VirtualMachineInstanceMemoryChange, Status: condition})
+			for _, change := range more {
+				change(vmi)
+			}
+		}
+	}
+	migration := func(state kubevirtv1.VirtualMachineInstanceMigrationState) func(*kubevirtv1.VirtualMachineInstance) {
+		return func(vmi *kubevirtv1.VirtualMachineInstance) { vmi.Status.MigrationState = &state }
+	}
+	started := ptr.To(metav1.Now())
 	for name, test := range map[string]struct {
-		memory     string
-		migratable corev1.ConditionStatus
-		also       func(*v1beta1.VirtualServer)
-		restart    bool
+		memory string
+		// from is what the guest was given, 8Gi if it is empty.
+		from    string
+		vmi     func(*kubevirtv1.VirtualMachineInstance)
+		also    func(*v1beta1.VirtualServer)
+		restart string
 	}{
-		"more":                   {memory: "16Gi", migratable: corev1.ConditionTrue},
-		"more than possible":     {memory: "64Gi", migratable: corev1.ConditionTrue, restart: true},
-		"less":                   {memory: "4Gi", migratable: corev1.ConditionTrue, restart: true},
-		"not in whole blocks":    {memory: "16777217Ki", migratable: corev1.ConditionTrue, restart: true},
-		"cannot migrate":         {memory: "16Gi", migratable: corev1.ConditionFalse, restart: true},
-		"another change as well": {memory: "16Gi", migratable: corev1.ConditionTrue, restart: true, also: withAdditionalDisks()},
+		"more":                {memory: "16Gi"},
+		"more than possible":  {memory: "64Gi", restart: "8Gi -> 64Gi"},
+		"less":                {memory: "4Gi", restart: "8Gi -> 4Gi"},
+		"not in whole blocks": {memory: "16777217Ki", restart: "8Gi -> 16777217Ki"},
+		"too little for it":   {memory: "768Mi", from: "512Mi", restart: "512Mi -> 768Mi"},
+		"cannot migrate": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: func(vmi *kubevirtv1.VirtualMachineInstance) {
+			vmi.Status.Conditions[0].Status = corev1.ConditionFalse
+		}},
+		"another architecture": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: func(vmi *kubevirtv1.VirtualMachineInstance) {
+			vmi.Spec.Architecture = "arm64"
+		}},
+		"another change as well":                  {memory: "16Gi", restart: "8Gi -> 16Gi", also: withAdditionalDisks()},
+		"begun, and nothing migrates the machine": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: begun(corev1.ConditionTrue)},
+		"begun, a migration runs": {memory: "16Gi",
+			vmi: begun(corev1.ConditionTrue, migration(kubevirtv1.VirtualMachineInstanceMigrationState{StartTimestamp: started}))},
+		"begun, an older migration has ended": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: begun(corev1.ConditionTrue,
+			migration(kubevirtv1.VirtualMachineInstanceMigrationState{StartTimestamp: started, EndTimestamp: started, Completed: true}))},
+		"begun, the migration failed": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: begun(corev1.ConditionTrue,
+			migration(kubevirtv1.VirtualMachineInstanceMigrationState{StartTimestamp: started, Failed: true}))},
+		"it failed": {memory: "16Gi", restart: "8Gi -> 16Gi", vmi: begun(corev1.ConditionFalse)},
+		"done": {memory: "16Gi", vmi: func(vmi *kubevirtv1.VirtualMachineInstance) {
+			vmi.Spec.Domain.Memory.Guest = ptr.To(resource.MustParse("16Gi"))
+			vmi.Status.Memory.GuestRequested = ptr.To(resource.MustParse("16384Mi"))
+		}},
+		"plugged, and taken back to what it booted with": {memory: "8Gi", restart: "16Gi -> 8Gi", vmi: func(vmi *kubevirtv1.VirtualMachineInstance) {
+			vmi.Spec.Domain.Memory.Guest = ptr.To(resource.MustParse("16Gi"))
+			vmi.Status.Memory.GuestRequested = ptr.To(resource.MustParse("16Gi"))
+		}},
+		"an instance that does not tell": {memory: "16Gi", vmi: func(vmi *kubevirtv1.VirtualMachineInstance) { vmi.Status.Memory = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			from := resource.MustParse("8Gi")
+			if test.from != "" {
+				from = resource.MustParse(test.from)
+			}
 			vmi := running(machine(t, guideExample(t)))
-			vmi.Spec.Domain.Memory.MaxGuest = ptr.To(resource.MustParse("32Gi"))
+			vmi.Spec.Architecture = "amd64"
+			vmi.Spec.Domain.Memory.Guest, vmi.Spec.Domain.Memory.MaxGuest = &from, ptr.To(resource.MustParse("32Gi"))
+			vmi.Status.Memory = &kubevirtv1.MemoryStatus{GuestAtBoot: &from, GuestCurrent: &from, GuestRequested: &from}
 			vmi.Status.Conditions = []kubevirtv1.VirtualMachineInstanceCondition{
-				{Type: kubevirtv1.VirtualMachineInstanceIsMigratable, Status: test.migratable}}
+				{Type: kubevirtv1.VirtualMachineInstanceIsMigratable, Status: corev1.ConditionTrue}}
+			if test.vmi != nil {
+				test.vmi(vmi)
+			}
 			vs := guideExample(t, func(vs *v1beta1.VirtualServer) { vs.Spec.Resources.Memory = resource.MustParse(test.memory) })
 			if test.also != nil {
 				test.also(vs)
 			}
-			var fields []string
+			memory := ""
 			for _, change := range RestartRequired(machine(t, vs), vmi) {
-				fields = append(fields, change.Field)
+				if change.Field == "spec.resources.memory" {
+					memory = change.From + " -> " + change.To
+				}
 			}
-			if test.restart {
-				assert.Contains(t, fields, "spec.resources.memory")
-			} else {
-				assert.Empty(t, fields)
-			}
+			assert.Equal(t, test.restart, memory)
 		})
 	}
 }

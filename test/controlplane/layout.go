@@ -26,7 +26,7 @@ func (l layout) lockFile() string { return filepath.Join(l.root, "lock") }
 
 // folders are the parts that belong to the launcher. Nothing else below root is touched.
 func (l layout) folders() []string {
-	names := []string{"pki", "logs", "data", "kubeconfigs", "tokens", "config"}
+	names := []string{"pki", "logs", "data", "kubeconfigs", "tokens", "config", "nodes", "volumes"}
 	for i, name := range names {
 		names[i] = filepath.Join(l.root, name)
 	}

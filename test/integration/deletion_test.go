@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/test/framework"
@@ -70,6 +72,56 @@ func TestDeletionCanKeepTheRootDisk(t *testing.T) {
 	nothingLeft(e, "persistentvolumeclaims/"+name)
 	_, err := e.Kube.CoreV1().PersistentVolumeClaims(e.Namespace).Get(e.Context, name, metav1.GetOptions{})
 	assert.NoError(t, err, "the root disk is kept")
+}
+
+// The ways are those of docs/status.md.
+func TestAKeptRootDiskIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	e := framework.New(t)
+	e.Create(framework.Minimal("machine", func(vs *v1beta1.VirtualServer) {
+		vs.Spec.Storage.Root.DeletionPolicy = v1beta1.DeletionPolicyRetain
+	}))
+	name := e.WaitStatus("machine", v1beta1.StatusRunning).Status.VM.Name
+	e.MustKubectl("delete", "virtualserver", "machine", "--wait", "--timeout=90s")
+	nothingLeft(e, "persistentvolumeclaims/"+name)
+	found := e.MustKubectl("get", "pvc", "-l", "tensorstack.dev/retained-from=machine", "-o", "name")
+	require.Equal(t, "persistentvolumeclaim/"+name, strings.TrimSpace(found))
+	claims := e.Kube.CoreV1().PersistentVolumeClaims(e.Namespace)
+	kept, err := claims.Get(e.Context, name, metav1.GetOptions{})
+	require.NoError(t, err)
+	untouched := func() {
+		now, err := claims.Get(e.Context, name, metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, kept.UID, now.UID)
+		assert.Equal(t, kept.Spec, now.Spec)
+		assert.Empty(t, now.OwnerReferences)
+		assert.Nil(t, now.DeletionTimestamp)
+		volumes := e.MustKubectl("get", "datavolumes", "-o", "name")
+		assert.NotContains(t, volumes, name, "nothing fills the kept disk")
+	}
+
+	// A copy, even for a machine of the same name.
+	e.Create(framework.Minimal("machine", func(vs *v1beta1.VirtualServer) {
+		vs.Spec.Storage.Root.Source = cdiv1.DataVolumeSource{PVC: &cdiv1.DataVolumeSourcePVC{Namespace: e.Namespace, Name: name}}
+	}))
+	again := e.WaitStatus("machine", v1beta1.StatusRunning)
+	assert.NotEqual(t, name, again.Status.VM.Name, "it has a disk of its own")
+	untouched()
+	e.MustKubectl("delete", "virtualserver", "machine", "--wait", "--timeout=90s")
+	nothingLeft(e, "persistentvolumeclaims/"+name)
+	untouched()
+
+	// The disk itself, beside another root disk.
+	e.Create(framework.Minimal("other", func(vs *v1beta1.VirtualServer) {
+		vs.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{{Name: "kept", VolumeSource: v1beta1.VolumeSource{
+			PersistentVolumeClaim: &v1beta1.PersistentVolumeClaimSource{ClaimName: name}}}}
+	}))
+	e.WaitStatus("other", v1beta1.StatusRunning)
+	untouched()
+	e.MustKubectl("delete", "virtualserver", "other", "--wait", "--timeout=90s")
+	nothingLeft(e, "persistentvolumeclaims/"+name)
+	e.MustKubectl("delete", "pvc", name, "--timeout=60s")
+	nothingLeft(e)
 }
 
 func TestDeletionOfTheNamespaceFinishes(t *testing.T) {

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -88,7 +86,7 @@ func dial(ctx context.Context, config *rest.Config, location *url.URL) (*websock
 		return connection, nil
 	}
 	if response != nil {
-		return nil, statusError(response)
+		return nil, refusalOf(response)
 	}
 	return nil, err
 }
@@ -104,30 +102,6 @@ func (r *headerRecorder) RoundTrip(request *http.Request) (*http.Response, error
 	return nil, errRecorded
 }
 
-// refusal is why the server did not open a stream.
-type refusal struct {
-	code    int
-	message string
-}
-
-// Error implements error.
-func (r *refusal) Error() string { return plain(r.message) }
-
-// statusError turns a refusal into the message that the server gave.
-func statusError(response *http.Response) error {
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil {
-		return fmt.Errorf("%s: %w", response.Status, err)
-	}
-	refused := &refusal{code: response.StatusCode, message: response.Status + " " + strings.TrimSpace(string(body))}
-	status := metav1.Status{}
-	if json.Unmarshal(body, &status) == nil && status.Message != "" {
-		refused.message = fmt.Sprintf("%s (%s)", status.Message, response.Status)
-	}
-	return refused
-}
-
 // copyStream moves bytes both ways until one side ends, and returns why: nil for a normal end. The caller's reader may
 // stay blocked after that; its goroutine ends with the process or with the next read.
 func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, out io.Writer) error {
@@ -137,8 +111,10 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	go func() { received <- receive(connection, out, patience) }()
 	go func() { sent <- send(connection, in) }()
 	var err error
+	farEnded := false
 	select {
 	case err = <-received:
+		farEnded = true
 	case err = <-sent:
 		if err != nil {
 			err = betterReason(received, err)
@@ -147,12 +123,12 @@ func copyStream(ctx context.Context, connection *websocket.Conn, in io.Reader, o
 	}
 	message := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	deadline := time.Now().Add(closeTimeout)
-	if writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline); writeErr != nil && err == nil && !errors.Is(writeErr, websocket.ErrCloseSent) {
+	writeErr := connection.WriteControl(websocket.CloseMessage, message, deadline)
+	if err == nil && !farEnded && !errors.Is(writeErr, websocket.ErrCloseSent) {
 		err = writeErr
 	}
-	if closeErr := connection.Close(); err == nil {
-		err = closeErr
-	}
+	// What the far side ended needs no answer, and it may be gone. Under TLS even closing fails then.
+	_ = connection.Close()
 	return err
 }
 

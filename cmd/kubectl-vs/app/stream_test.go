@@ -109,16 +109,6 @@ func TestAStreamCarriesEveryByte(t *testing.T) {
 	assert.True(t, bytes.Equal(content, out.Bytes()))
 }
 
-func TestARefusalShowsTheMessageOfTheServer(t *testing.T) {
-	for name, test := range map[string]struct{ body, want string }{
-		"a Status":  {`{"kind":"Status","message":"ann holds the console"}`, "ann holds the console (409 Conflict)"},
-		"something": {"an old proxy\n", "409 Conflict an old proxy"},
-	} {
-		response := &http.Response{Status: "409 Conflict", StatusCode: http.StatusConflict, Body: io.NopCloser(strings.NewReader(test.body))}
-		assert.EqualError(t, statusError(response), test.want, name)
-	}
-}
-
 func TestADialShowsCredentials(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,4 +170,59 @@ func TestTheHandshakeTakesNoLongerThanARequest(t *testing.T) {
 	defer silent.Close()
 	_, err = dial(t.Context(), &rest.Config{Timeout: 50 * time.Millisecond}, &url.URL{Scheme: "ws", Host: silent.Addr().String()})
 	require.ErrorContains(t, err, "timeout")
+}
+
+// A peer that has said why it ends may be gone before its word is answered, which makes closing fail under TLS.
+func TestAStreamThatEndedWellIsNoErrorToClose(t *testing.T) {
+	for name, test := range map[string]struct {
+		code int
+		text string
+	}{
+		"a normal end":        {websocket.CloseNormalClosure, ""},
+		"the machine stopped": {4000, "the machine my-vs stopped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cut := make(chan struct{})
+			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				connection, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+				if err != nil {
+					return
+				}
+				_ = connection.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(test.code, test.text), time.Now().Add(time.Second))
+				<-cut
+				_ = connection.NetConn().Close()
+			}))
+			defer server.Close()
+			dialer := websocket.Dialer{TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig,
+				NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					return &cutConn{Conn: connection, cut: cut}, err
+				}}
+			connection, _, err := dialer.DialContext(t.Context(), strings.Replace(server.URL, "http", "ws", 1), nil)
+			require.NoError(t, err)
+			connection.SetCloseHandler(func(int, string) error { close(cut); return nil })
+			err = copyStream(t.Context(), connection, forever(t), io.Discard)
+			if test.text == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.text)
+			}
+		})
+	}
+}
+
+// cutConn cannot be written to after it was cut.
+type cutConn struct {
+	net.Conn
+	cut <-chan struct{}
+}
+
+// Write implements net.Conn.
+func (c *cutConn) Write(data []byte) (int, error) {
+	select {
+	case <-c.cut:
+		return 0, errors.New("broken pipe")
+	default:
+		return c.Conn.Write(data)
+	}
 }

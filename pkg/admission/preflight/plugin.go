@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -45,6 +46,8 @@ type Plugin struct {
 	clock    clock.PassiveClock
 	client   kubernetes.Interface
 	kubeVirt *kubeVirtReader
+	// authorizer says which Secrets a user may read. Without it none is looked at.
+	authorizer authorizer.UnconditionalAuthorizer
 	// kubernetes reads the version of the cluster.
 	kubernetes *kubernetesReader
 
@@ -52,10 +55,12 @@ type Plugin struct {
 	claims        corelisters.PersistentVolumeClaimLister
 	nodes         corelisters.NodeLister
 	quotas        corelisters.ResourceQuotaLister
+	ranges        corelisters.LimitRangeLister
 	classesSynced cache.InformerSynced
 	claimsSynced  cache.InformerSynced
 	nodesSynced   cache.InformerSynced
 	quotasSynced  cache.InformerSynced
+	rangesSynced  cache.InformerSynced
 }
 
 var (
@@ -63,6 +68,7 @@ var (
 	_ initializer.WantsExternalKubeClientSet       = &Plugin{}
 	_ initializer.WantsExternalKubeInformerFactory = &Plugin{}
 	_ initializer.WantsDynamicClient               = &Plugin{}
+	_ initializer.WantsUnconditionalAuthorizer     = &Plugin{}
 )
 
 // NewPlugin returns a plugin that waits for its clients. The clock says how old a cached answer is.
@@ -92,6 +98,8 @@ func (p *Plugin) SetExternalKubeInformerFactory(factory informers.SharedInformer
 	p.nodes, p.nodesSynced = nodes.Lister(), nodes.Informer().HasSynced
 	quotas := factory.Core().V1().ResourceQuotas()
 	p.quotas, p.quotasSynced = quotas.Lister(), quotas.Informer().HasSynced
+	ranges := factory.Core().V1().LimitRanges()
+	p.ranges, p.rangesSynced = ranges.Lister(), ranges.Informer().HasSynced
 }
 
 // ValidateInitialization fails without clients.
@@ -108,7 +116,11 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if !ok || old != nil && equality.Semantic.DeepEqual(updated.Spec, old.Spec) {
 		return nil
 	}
-	for _, text := range p.warnings(ctx, a.GetNamespace(), updated, old) {
+	texts := p.warnings(ctx, a.GetNamespace(), updated, old)
+	lookups, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	texts = append(texts, p.secretWarnings(lookups, a.GetNamespace(), a.GetUserInfo(), &updated.Spec, field.NewPath("spec"))...)
+	for _, text := range texts {
 		warning.AddWarning(ctx, "", text)
 	}
 	return nil
@@ -144,13 +156,6 @@ func volumes(storage *tensorstack.Storage, path *field.Path, visit func(*tensors
 	for i := range storage.Filesystems {
 		visit(&storage.Filesystems[i].VolumeSource, path.Child("filesystems").Index(i))
 	}
-}
-
-// isDefaultClass says whether an annotation makes a StorageClass the default of the cluster or, for CDI, of machines.
-func isDefaultClass(annotations map[string]string) bool {
-	return annotations["storageclass.kubernetes.io/is-default-class"] == "true" ||
-		annotations["storageclass.beta.kubernetes.io/is-default-class"] == "true" ||
-		annotations["storageclass.kubevirt.io/is-default-virt-class"] == "true"
 }
 
 // isBlock says whether a claim has no filesystem.

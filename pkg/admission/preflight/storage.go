@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // maxLookups bounds how many objects one request asks the cluster for.
@@ -21,7 +22,11 @@ func (p *Plugin) classWarnings(spec *tensorstack.VirtualServerSpec, old *tensors
 		return p.defaultClassWarnings(child)
 	}
 	if *claim.StorageClassName == "" {
-		return nil
+		if old != nil {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s: is empty, which asks for a volume that an administrator has made by hand: the root disk waits "+
+			"until there is one that fits; leave the field out for the default StorageClass", child)}
 	}
 	class, err := p.classes.Get(*claim.StorageClassName)
 	if apierrors.IsNotFound(err) {
@@ -42,7 +47,7 @@ func (p *Plugin) defaultClassWarnings(path *field.Path) []string {
 		return nil
 	}
 	for _, class := range classes {
-		if isDefaultClass(class.Annotations) {
+		if translate.IsDefaultClass(class.Annotations) {
 			return nil
 		}
 	}
@@ -86,8 +91,7 @@ func checkClaim(volume *tensorstack.VolumeSource, check func(name string)) {
 	}
 }
 
-// lookupWarnings asks for ConfigMaps and ServiceAccounts. Secrets are left out: who may create pods may still not be meant
-// to learn which Secrets there are.
+// lookupWarnings asks for ConfigMaps and ServiceAccounts. For Secrets see secretWarnings.
 func (p *Plugin) lookupWarnings(ctx context.Context, namespace string, spec *tensorstack.VirtualServerSpec, path *field.Path) []string {
 	var warnings []string
 	lookups := 0
@@ -95,6 +99,11 @@ func (p *Plugin) lookupWarnings(ctx context.Context, namespace string, spec *ten
 		if apierrors.IsNotFound(err) {
 			warnings = append(warnings, fmt.Sprintf("%s: there is no %s %q in this namespace: the machine waits until there is one", path, kind, name))
 		}
+	}
+	if name, at := certificates(&spec.Storage.Root.Source, path.Child("root", "source")); name != "" {
+		lookups++
+		_, err := p.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		note(err, "ConfigMap", name, at)
 	}
 	volumes(&spec.Storage, path, func(volume *tensorstack.VolumeSource, path *field.Path) {
 		if lookups >= maxLookups || ctx.Err() != nil {

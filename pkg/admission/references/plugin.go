@@ -12,10 +12,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/klog/v2"
 
 	"tensorstack.dev/virtualserver/pkg/admission/request"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
@@ -59,7 +62,7 @@ func (p *Plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Validate answers 403 with the field and the missing right, and 500 if the rights could not be found out.
+// Validate answers 403 with the field and the missing right, and 503 if the rights cannot be found out now.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	updated, old, ok := request.VirtualServers(a)
 	if !ok {
@@ -73,7 +76,8 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	var denials []string
 	note := func(path *field.Path, denial string, err error) error {
 		if err != nil {
-			return apierrors.NewInternalError(fmt.Errorf("%s: check the rights of user %q: %w", path, review.user.GetName(), err))
+			klog.FromContext(ctx).Error(err, "Cannot check the rights of a user", "user", review.user.GetName(), "field", path)
+			return unknownRights(path, review.user)
 		}
 		if denial != "" {
 			denials = append(denials, denial)
@@ -98,4 +102,16 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return admission.NewForbidden(a, errors.New(strings.Join(denials, "; ")))
 	}
 	return nil
+}
+
+// retrySeconds is when to ask again after the rights of a user could not be found out.
+const retrySeconds = 2
+
+// unknownRights says that nobody knows now what the user may do. Nothing has been written, so to ask again is safe. What
+// kube-apiserver answered is for the log: it may tell addresses.
+func unknownRights(path *field.Path, user user.Info) error {
+	err := apierrors.NewServiceUnavailable(fmt.Sprintf("%s: whether user %q may use it cannot be checked now, because "+
+		"kube-apiserver does not answer; try again", path, user.GetName()))
+	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retrySeconds}
+	return err
 }

@@ -265,8 +265,13 @@ func TestAllDenialsAreTold(t *testing.T) {
 
 func TestUnknownRightsAreNoRights(t *testing.T) {
 	for name, test := range referenceCases() {
-		err := validate(t, &rights{fail: errors.New("authorizer is down")}, attributes(virtualServer(test.change), nil, ""))
-		assert.True(t, apierrors.IsInternalError(err), "%s: %v", name, err)
+		for _, fault := range []error{errors.New("Post https://10.96.0.1:443/apis: connection refused"), context.DeadlineExceeded} {
+			err := validate(t, &rights{fail: fault}, attributes(virtualServer(test.change), nil, ""))
+			assert.True(t, apierrors.IsServiceUnavailable(err), "%s: %v", name, err)
+			assert.NotContains(t, err.Error(), "10.96.0.1", name)
+			_, retry := apierrors.SuggestsClientDelay(err)
+			assert.True(t, retry, name)
+		}
 	}
 }
 

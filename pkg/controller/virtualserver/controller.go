@@ -73,7 +73,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	stopEvents := c.startRecorder(ctx)
 	defer stopEvents()
 
-	if err := c.caches.watch(c.queue.Add, c.sawFailed); err != nil {
+	if err := c.caches.watch(c.queue.Add, c.sawEnded); err != nil {
 		// Only a programming error gets here: handlers are added before the informers start.
 		utilruntime.HandleErrorWithContext(ctx, err, "Cannot watch")
 		return

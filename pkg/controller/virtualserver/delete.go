@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/status"
 	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
@@ -125,13 +126,9 @@ const reasonDeleting = "Deleting"
 func (p *pass) waitsFor(step deletionStep) string {
 	switch step {
 	case stepWaitMachine:
-		if p.instance != nil && p.instance.DeletionTimestamp != nil && !p.instance.IsFinal() {
-			return fmt.Sprintf("VirtualMachine %s is being deleted: the guest is shutting down and has %d seconds for it.%s",
-				p.name(), graceOf(p.instance), foreignFinalizers(p.machine))
-		}
-		return "VirtualMachine " + p.name() + " is being deleted." + foreignFinalizers(p.machine)
+		return "VirtualMachine " + p.name() + " is being deleted" + p.endOfInstance() + foreignFinalizers(p.machine)
 	case stepWaitInstance:
-		return "VirtualMachineInstance " + p.name() + " is being deleted." + foreignFinalizers(p.instance)
+		return "VirtualMachineInstance " + p.name() + " is being deleted" + p.endOfInstance() + foreignFinalizers(p.instance)
 	case stepWaitService:
 		return "Service " + p.name() + " is being deleted." + foreignFinalizers(p.service)
 	case stepWaitSecret:
@@ -145,6 +142,29 @@ func (p *pass) waitsFor(step deletionStep) string {
 		}
 		return message + foreignFinalizers(p.claim)
 	}
+}
+
+// endOfInstance says what the end of the instance waits for, or nothing more than a full stop. Only KubeVirt's virt-handler, on
+// the node, knows that a guest has ended; without it the instance stays, and with it the disk.
+func (p *pass) endOfInstance() string {
+	if p.instance == nil {
+		return "."
+	}
+	node := p.instance.Status.NodeName
+	if why := status.NodeLost(p.observe(p.clock.Now())); why != "" {
+		return fmt.Sprintf(": VirtualMachineInstance %s is on node %s, %s. Nobody knows whether the guest still runs there, so nothing "+
+			"of it is removed. Bring the node back, or delete its Node object once it is surely off.", p.name(), node, why)
+	}
+	switch {
+	case p.instance.IsFinal():
+		if len(p.instance.Finalizers) > 0 && node != "" {
+			return fmt.Sprintf(": VirtualMachineInstance %s has ended, and KubeVirt cleans up on node %s.", p.name(), node)
+		}
+		return ": VirtualMachineInstance " + p.name() + " has ended and is being removed."
+	case p.instance.DeletionTimestamp != nil:
+		return fmt.Sprintf(": the guest is shutting down and has %d seconds for it.", graceOf(p.instance))
+	}
+	return "."
 }
 
 // protectedClaim keeps a claim for as long as a pod uses it.

@@ -149,6 +149,10 @@ func (f *fakeKubeVirt) RestartMachine(context.Context, string, string, kubevirtv
 	return f.write("restart")
 }
 
+func (f *fakeKubeVirt) UnpauseInstance(context.Context, string, string) error {
+	return f.write("unpause")
+}
+
 func (f *fakeKubeVirt) CancelRequests(context.Context, *kubevirtv1.VirtualMachine) error {
 	return f.write("cancel")
 }
@@ -175,14 +179,20 @@ type bench struct {
 	events     *record.FakeRecorder
 	// volumesUnseen keeps the cache of DataVolumes empty, as it is for a while after CDI was installed.
 	volumesUnseen bool
+	// namespaceSeen puts the namespace into the cache.
+	namespaceSeen func(cache.Indexer) error
 }
 
 const testNamespace = "ns"
 
+// testNamespaceUID is that of the namespace which the VirtualServers of a bench belong to.
+const testNamespaceUID = types.UID("uid-of-ns")
+
 func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret) *bench {
 	t.Helper()
-	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(),
-		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100)}
+	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(namespaceOf(testNamespaceUID)),
+		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100),
+		namespaceSeen: func(indexer cache.Indexer) error { return indexer.Add(namespaceOf(testNamespaceUID)) }}
 	for _, secret := range objects {
 		require.NoError(t, b.kubernetes.Tracker().Add(secret))
 	}
@@ -200,6 +210,10 @@ func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret
 		return handled, patched, err
 	})
 	return b
+}
+
+func namespaceOf(uid types.UID) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, UID: uid}}
 }
 
 func (b *bench) server(name string) *v1beta1.VirtualServer {
@@ -238,6 +252,7 @@ func (b *bench) fill() {
 	for i := range servers.Items {
 		add(b.caches.servers, &servers.Items[i])
 	}
+	require.NoError(b.t, b.namespaceSeen(b.caches.namespaces.GetIndexer()))
 	for _, vm := range b.kubevirt.machines {
 		add(b.caches.machines, vm)
 	}
@@ -263,6 +278,16 @@ func (b *bench) fill() {
 	require.NoError(b.t, err)
 	for i := range services.Items {
 		add(b.caches.services, &services.Items[i])
+	}
+	pods, err := b.kubernetes.CoreV1().Pods(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range pods.Items {
+		add(b.caches.launchers, &pods.Items[i])
+	}
+	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range nodes.Items {
+		add(b.caches.nodes, &nodes.Items[i])
 	}
 	for _, named := range b.caches.all() {
 		// A real one is told when nothing is missing.

@@ -2,6 +2,7 @@ package virtualserver
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -39,7 +41,7 @@ func testServer() *v1beta1.VirtualServer {
 			Network:   v1beta1.Network{TCP: []int32{80}},
 			CloudInit: "#cloud-config\npassword: secret",
 		},
-		Status: v1beta1.VirtualServerStatus{RunStrategy: always},
+		Status: v1beta1.VirtualServerStatus{NamespaceUID: testNamespaceUID, RunStrategy: always},
 	}
 	v1beta1.SetDefaults_VirtualServerSpec(&vs.Spec)
 	v1beta1.SetDefaults_Network(&vs.Spec.Network)
@@ -244,6 +246,34 @@ func TestAnotherVirtualServerOfTheNameAdoptsTheMachine(t *testing.T) {
 	assert.Len(t, b.kubevirt.machines, 1)
 	assert.Equal(t, "new-uid", b.kubevirt.machines[name].Labels[translate.LabelUID])
 	assert.Equal(t, "new-uid", b.kubevirt.volumes[name].Labels[translate.LabelUID])
+}
+
+// A pod keeps the labels that its machine had at its start, so the Service must select by one that no adoption changes.
+func TestTheServiceReachesAMachineThatWasAdoptedWhileItRan(t *testing.T) {
+	first := testServer()
+	first.Spec.Network.TCP = []int32{22}
+	b := newBench(t, first)
+	b.settle("web")
+	name := b.server("web").Status.VM.Name
+	pod := maps.Clone(b.kubevirt.machines[name].Spec.Template.ObjectMeta.Labels)
+	reaches := func() bool {
+		service, err := b.kubernetes.CoreV1().Services(testNamespace).Get(t.Context(), name, metav1.GetOptions{})
+		require.NoError(t, err)
+		require.NotEmpty(t, service.Spec.Selector)
+		return labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod))
+	}
+	assert.True(t, reaches())
+
+	again := first.DeepCopy()
+	again.UID, again.Status = "new-uid", v1beta1.VirtualServerStatus{}
+	again.Labels = map[string]string{"team": "blue"}
+	again.Spec.Network.TCP = []int32{22, 80}
+	require.NoError(t, b.servers.Tracker().Delete(v1beta1.SchemeGroupVersion.WithResource("virtualservers"), testNamespace, "web"))
+	require.NoError(t, b.servers.Tracker().Add(again))
+	b.settle("web")
+	assert.Equal(t, name, b.server("web").Status.VM.Name)
+	assert.NotEqual(t, pod, b.kubevirt.machines[name].Spec.Template.ObjectMeta.Labels, "the next pod has other labels")
+	assert.True(t, reaches(), "the pod that runs still has the old ones")
 }
 
 func TestOperationOfAnOlderStoreIsNotCarriedOut(t *testing.T) {

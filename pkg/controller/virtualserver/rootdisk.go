@@ -179,6 +179,9 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 }
 
 func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) error {
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	volume, err := p.clients.KubeVirt.CreateDataVolume(ctx, desired)
 	err = p.checkTaken(err, func() (metav1.Object, error) {
 		live, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
@@ -229,7 +232,13 @@ func (p *pass) waitForDisk() error {
 	if p.volume != nil && p.volume.DeletionTimestamp != nil {
 		what = "DataVolume " + p.name()
 	}
-	p.report(&problem{reason: "DiskDeleted", message: what +
+	if !imported(p.volume, p.claim) {
+		// Nothing is lost: the spec was edited during the import, or somebody gave that up.
+		p.report(&problem{reason: reasonImportingAgain, message: "The root disk was not imported yet and is made anew, as the spec wants it now, once " +
+			what + " is gone."})
+		return nil
+	}
+	p.report(&problem{reason: reasonDiskDeleted, message: what +
 		" is being deleted. The root disk is imported again once it is gone; a machine that uses it keeps it until it stops."})
 	return nil
 }

@@ -39,9 +39,8 @@ func hierarchies(root string) ([]string, error) {
 	}
 	var trees []string
 	for _, entry := range entries {
-		// Links such as cpu -> cpu,cpuacct lead to a tree that is listed already. The unified tree beside the others has
-		// no controllers.
-		if entry.IsDir() && entry.Name() != "unified" {
+		// Links such as cpu -> cpu,cpuacct lead to a tree that is listed already.
+		if entry.IsDir() {
 			trees = append(trees, filepath.Join(root, entry.Name()))
 		}
 	}

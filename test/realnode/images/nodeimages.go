@@ -74,6 +74,9 @@ func kubevirtPlans() []plan {
 		finish: func(_ *Workspace, made tree, _ string) error {
 			// Without root it hands this capability on to QEMU's helpers; libvirt does not start otherwise.
 			made["usr/bin/virt-launcher-monitor"].attributes = bindServiceCapability()
+			// The Debian root has lost its logs, and the folders of programs that will not start without theirs.
+			made.dir("var/log/libvirt/qemu", 0o755)
+			made.dir("var/log/swtpm/libvirt/qemu", 0o777)
 			// KubeVirt knows the firmware by the names that other distributions give it.
 			for link, target := range map[string]string{"CODE.fd": "CODE_4M.fd", "VARS.fd": "VARS_4M.fd",
 				"CODE.secboot.fd": "CODE_4M.ms.fd", "VARS.secboot.fd": "VARS_4M.ms.fd"} {
@@ -262,7 +265,7 @@ func (w *Workspace) makeImage(planned plan, rootDigest string, known *digests) e
 // planContent collects the files of the image that are there before it is made, and the parts of its fingerprint.
 func (w *Workspace) planContent(planned plan, known *digests) (tree, []string, error) {
 	made := tree{}
-	parts := []string{"image 2", planned.reference, fmt.Sprint(planned.config.Entrypoint, planned.config.Cmd, planned.config.Env, planned.config.User)}
+	parts := []string{"image 3", planned.reference, fmt.Sprint(planned.config.Entrypoint, planned.config.Cmd, planned.config.Env, planned.config.User)}
 	add := func(place, source string, mode int64) error {
 		if _, err := made.file(place, mode, source); err != nil {
 			return err

@@ -27,7 +27,7 @@ const namespace = "k8s.io"
 
 // Store says where the images come from and where the store is.
 type Store struct {
-	// Images is a folder of image archives, NAME.tar.
+	// Images is a folder of image archives, NAME.tar, or of one that has all: all.tar.
 	Images string
 	// Folder holds stores. Each is named after what it was made from.
 	Folder string
@@ -43,6 +43,10 @@ func (s Store) Prepare(ctx context.Context) (string, error) {
 	archives, err := filepath.Glob(filepath.Join(s.Images, "*.tar"))
 	if err != nil {
 		return "", err
+	}
+	// Layers that images share are in it once.
+	if all := filepath.Join(s.Images, "all.tar"); slices.Contains(archives, all) {
+		archives = []string{all}
 	}
 	if len(archives) == 0 {
 		return "", fmt.Errorf("no images in %s", s.Images)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"tensorstack.dev/virtualserver/pkg/admission/disks"
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
 	"tensorstack.dev/virtualserver/pkg/admission/preflight"
 	"tensorstack.dev/virtualserver/pkg/admission/references"
@@ -18,13 +19,14 @@ import (
 // addAdmission adds to the library's plugins, which are NamespaceLifecycle, webhooks and admission policies.
 // kube-apiserver runs no admission for the kinds of extension servers, quota included. Quota comes last, so that a
 // refused object is not counted.
-func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config) {
+func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config, servers *disks.Servers) {
 	references.Register(options.Admission.Plugins)
 	importurl.Register(options.Admission.Plugins, imports)
+	disks.Register(options.Admission.Plugins, servers.List)
 	preflight.Register(options.Admission.Plugins)
 	resourcequota.Register(options.Admission.Plugins)
 	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,
-		references.PluginName, importurl.PluginName, preflight.PluginName, resourcequota.PluginName)
+		references.PluginName, importurl.PluginName, disks.PluginName, preflight.PluginName, resourcequota.PluginName)
 	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
 		// are charged to its pod by kube-apiserver.

@@ -101,7 +101,9 @@ func (f *policyInformers) Admissionregistration() admissionregistration.Interfac
 	return ourGroup{f.SharedInformerFactory.Admissionregistration()}
 }
 
-type ourGroup struct{ admissionregistration.Interface }
+type ourGroup struct {
+	admissionregistration.Interface
+}
 
 func (g ourGroup) V1() admissioninformers.Interface { return ourVersion{g.Interface.V1()} }
 

@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"encoding/json"
 	"fmt"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -10,13 +9,10 @@ import (
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 )
 
-// MaxSpecBytes is how large a spec may be in JSON. etcd refuses requests above 1.5 MiB; the rest is for metadata and
-// status.
-const MaxSpecBytes = 1200 << 10
-
 // ValidateVirtualServer checks a VirtualServer that is to be created.
 func ValidateVirtualServer(vs *tensorstack.VirtualServer) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&vs.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs = append(errs, validateObjectSize(vs, nil)...)
 	return append(errs, validateSpec(&vs.Spec, field.NewPath("spec"))...)
 }
 
@@ -32,19 +28,6 @@ func validateSpec(spec *tensorstack.VirtualServerSpec, path *field.Path) field.E
 	errs = append(errs, validateNetwork(&spec.Network, path.Child("network"))...)
 	errs = append(errs, validateCloudInit(spec, path)...)
 	return errs
-}
-
-func validateSpecSize(spec *tensorstack.VirtualServerSpec, path *field.Path) *field.Error {
-	// The internal types marshal with longer names than the external ones, so this errs on the safe side.
-	encoded, err := json.Marshal(spec)
-	if err != nil {
-		return field.InternalError(path, fmt.Errorf("measure its size: %w", err))
-	}
-	if len(encoded) > MaxSpecBytes {
-		return field.Forbidden(path, fmt.Sprintf("is %d bytes long in JSON and may have at most %d: move cloud-init data "+
-			"into a Secret and name it in spec.cloudInitSecretRef", len(encoded), MaxSpecBytes))
-	}
-	return nil
 }
 
 var runStrategies = []tensorstack.RunStrategy{
