@@ -29,17 +29,16 @@ controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers, and the pr
 	@hack/build-controlplane.sh
 
 .PHONY: lab
-lab: controlplane build ## Build everything that a local control plane needs.
-	@echo "Building the node agent and the launcher into $(BIN)"
-	@$(GO) build -o $(BIN)/ ./test/nodeagent/cmd/nodeagent ./test/controlplane/cmd/controlplane
+lab: ## Build everything that a local control plane needs.
+	@hack/build-lab.sh
 
 .PHONY: run
 run: lab ## Start a local control plane with the product and a VirtualServer that reaches Running; stay until Ctrl-C.
-	@$(BIN)/controlplane run
+	@$(BIN)/controlplane run --nodes="$$(cat _output/node-mode)"
 
 .PHONY: up
 up: lab ## Start the local control plane in the background.
-	@$(BIN)/controlplane up
+	@$(BIN)/controlplane up --nodes="$$(cat _output/node-mode)"
 
 .PHONY: down
 down: ## Stop the local control plane.
@@ -52,11 +51,16 @@ test: lab test-unit test-integration ## Run every test: unit, then integration a
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
-	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(integration|conformance|disruption|model/live|benchmark/|docs)')
+	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(guide|integration|conformance|disruption|model/live|benchmark/|docs)')
+	@(cd test/health && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
+
+.PHONY: test-node-kill
+test-node-kill: lab ## Kill the launcher at ten points of a start with real nodes; each next start must work, and nothing may remain.
+	@hack/test-node-kill.sh
 
 .PHONY: bench
 bench: lab ## Measure the product against its peers: a CustomResourceDefinition and raw etcd.

@@ -25,6 +25,7 @@ formatting() { local bad; bad=$(own | xargs gofmt -l); [ -z "${bad}" ] || { echo
 layout() { go run ./hack/check-layout; }
 vet() { go vet ./...; }
 lint() { go tool staticcheck -checks 'all,-ST1000,-ST1003,-ST1005' $(go list ./... | grep -v /pkg/generated/); }
+unreached() { local dead; dead=$(go tool deadcode ./cmd/...) || return 1; [ -z "${dead}" ] || { echo "${dead}"; return 1; }; }
 modules() { go mod tidy -diff && go mod verify; }
 shell() { local script; for script in hack/*.sh .ci/run; do bash -n "${script}" || return 1; done; }
 
@@ -35,6 +36,7 @@ check "shell scripts" shell
 check "go.mod and modules" modules
 check vet vet
 check staticcheck lint
+check "functions nobody calls" unreached
 check "generated code" hack/verify-codegen.sh
 check "generated documents" hack/verify-docs.sh
 if [ ${#failed[@]} -gt 0 ]; then

@@ -3,10 +3,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -25,18 +23,12 @@ func run() int {
 	defer stop()
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	err := app.NewCommand(streams).ExecuteContext(ctx)
-	var ended *exec.ExitError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &ended):
-		// ssh, scp and virtctl have said what was wrong; their exit code is ours. After a signal it is as in a shell.
-		if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return 128 + int(status.Signal())
-		}
-		return ended.ExitCode()
-	default:
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
 	}
+	text, code := app.Failure(err)
+	if text != "" {
+		fmt.Fprintln(os.Stderr, text)
+	}
+	return code
 }

@@ -12,13 +12,14 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
-	"tensorstack.dev/virtualserver/pkg/generated/openapi"
+	"tensorstack.dev/virtualserver/pkg/openapi"
 )
 
 // roots are the kinds that the reference starts from; the types that they use follow.
 func roots() []string {
 	return []string{
 		v1beta1.VirtualServer{}.OpenAPIModelName(),
+		v1beta1.HeldVirtualServer{}.OpenAPIModelName(),
 		v1beta1.StartOptions{}.OpenAPIModelName(),
 		v1beta1.StopOptions{}.OpenAPIModelName(),
 		v1beta1.RestartOptions{}.OpenAPIModelName(),
@@ -39,7 +40,7 @@ func main() {
 }
 
 func write(out *bufio.Writer) {
-	definitions := openapi.GetOpenAPIDefinitions(func(name string) spec.Ref { return spec.MustCreateRef("#" + name) })
+	definitions := openapi.Definitions(func(name string) spec.Ref { return spec.MustCreateRef("#" + name) })
 	fmt.Fprintln(out, "# API reference: tensorstack.dev/v1beta1")
 	fmt.Fprintln(out)
 	fmt.Fprintln(out, "Generated from the types by `make generate`; do not edit. In a cluster, `kubectl explain virtualservers.spec` shows the same.")

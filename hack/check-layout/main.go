@@ -34,6 +34,7 @@ func importRules() []importRule {
 		{From: "cmd", Forbidden: module + "test", Why: "the product must not depend on tests"},
 		{From: "pkg/runstrategy", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/naming", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
+		{From: "pkg/home", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/translate", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/status", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/apis", Forbidden: "k8s.io/client-go", Why: "API types have no clients"},

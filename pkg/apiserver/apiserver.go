@@ -12,6 +12,7 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	restclient "k8s.io/client-go/rest"
 
+	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/heldvirtualserver"
 	tensorstackrest "tensorstack.dev/virtualserver/pkg/registry/tensorstack/rest"
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver/storage"
 )
@@ -24,6 +25,10 @@ type ControllerFunc func(ctx context.Context, loopback *restclient.Config) error
 type ExtraConfig struct {
 	// Storage is what the storage of virtualservers needs.
 	Storage storage.Options
+	// Keeper holds VirtualServers whose namespace is gone. Without one they are not served.
+	Keeper heldvirtualserver.Keeper
+	// KeepNamespaces looks after the namespaces of VirtualServers until the context ends. It may be nil.
+	KeepNamespaces func(ctx context.Context) error
 	// Subresources makes the subresources that are not served from etcd. It may be nil.
 	Subresources tensorstackrest.Subresources
 	// Handlers wraps the handler of the API, behind authentication, authorization and audit, with handlers of paths that
@@ -62,7 +67,7 @@ func (c *Config) Complete() CompletedConfig {
 	}
 	api := &deferredHandler{}
 	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		api.inner = handler
+		api.inner = withTypeCheck(handler)
 		return withUpgrades(withOperations(genericapiserver.DefaultBuildHandlerChain(api, config)))
 	}
 	return CompletedConfig{&completedConfig{generic: c.Generic.Complete(), extra: &c.Extra, api: api}}
@@ -79,7 +84,9 @@ func (c completedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider := tensorstackrest.StorageProvider{Options: c.extra.Storage, Subresources: c.extra.Subresources}
+	provider := tensorstackrest.StorageProvider{
+		Options: c.extra.Storage, Keeper: c.extra.Keeper, Subresources: c.extra.Subresources,
+	}
 	group, err := provider.APIGroupInfo(c.generic.RESTOptionsGetter)
 	if err != nil {
 		return nil, err

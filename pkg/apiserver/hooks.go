@@ -28,6 +28,18 @@ func addHooks(server *genericapiserver.GenericAPIServer, extra *ExtraConfig) err
 			return err
 		}
 	}
+	if extra.KeepNamespaces != nil {
+		if err := server.AddPostStartHook("keep-namespaces", func(hook genericapiserver.PostStartHookContext) error {
+			go func() {
+				if err := extra.KeepNamespaces(hook); err != nil {
+					klog.FromContext(hook).Error(err, "Namespaces are not watched")
+				}
+			}()
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
 	if extra.Controller == nil {
 		return nil
 	}

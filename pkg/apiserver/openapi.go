@@ -11,26 +11,40 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
-	"tensorstack.dev/virtualserver/pkg/generated/openapi"
+	"tensorstack.dev/virtualserver/pkg/openapi"
 )
 
 // SetOpenAPI describes the API in OpenAPI v2 and v3. Both must be set before the options are applied: without v3 a group
 // cannot be installed, and v2 is what older clients read.
 func SetOpenAPI(config *genericapiserver.Config) {
 	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
-	v2 := genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	v2 := genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	v2.GetDefinitionName = func(name string) (string, spec.Extensions) { return definitionName(namer, name) }
 	v2.Info.Title, v2.Info.Version = "VirtualServer", v1beta1.SchemeGroupVersion.Version
 
-	v3 := genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	v3 := genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
 	v3.GetDefinitionName = v2.GetDefinitionName
-	v3.Definitions = openapi.GetOpenAPIDefinitions(func(name string) spec.Ref {
+	v3.Definitions = definitions(func(name string) spec.Ref {
 		friendly, _ := definitionName(namer, name)
 		return spec.MustCreateRef("#/components/schemas/" + common.EscapeJsonPointer(friendly))
 	})
 	v3.Info.Title, v3.Info.Version = "VirtualServer", v1beta1.SchemeGroupVersion.Version
 
 	config.OpenAPIConfig, config.OpenAPIV3Config = v2, v3
+}
+
+// definitions are the models of the API. A type of ours that is part of an object has no description of its own: "kubectl explain" shows
+// that of the field and that of its type one after the other, and they say the same.
+func definitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+	own := strings.TrimSuffix(v1beta1.VirtualServer{}.OpenAPIModelName(), "VirtualServer")
+	models := openapi.Definitions(ref)
+	for name, model := range models {
+		if _, isObject := model.Schema.Properties["kind"]; !isObject && strings.HasPrefix(name, own) {
+			model.Schema.Description = ""
+			models[name] = model
+		}
+	}
+	return models
 }
 
 // definitionName names a model. The models of CDI come with the path of their Go package as a name. A slash in a name makes

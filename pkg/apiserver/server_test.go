@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -40,6 +41,10 @@ type noMachines struct{}
 
 func (noMachines) Machine(context.Context, string, string) (virtualserver.Machine, error) {
 	return virtualserver.Machine{}, nil
+}
+
+func (noMachines) NamespaceUID(_ context.Context, name string) (types.UID, error) {
+	return types.UID("uid-of-" + name), nil
 }
 
 // startServer runs the whole server with its filters and an embedded etcd, for a user who may do everything. Only TLS,
@@ -67,7 +72,7 @@ func startServer(t *testing.T, endpoints ...string) *httptest.Server {
 		return &authenticator.Response{User: &user.DefaultInfo{Name: "ann"}}, true, nil
 	})
 	config := &Config{Generic: generic, Extra: ExtraConfig{
-		Storage: storage.Options{Typer: scheme.Scheme, Machines: noMachines{}, Clock: clock.RealClock{}},
+		Storage: storage.Options{Typer: scheme.Scheme, Namespaces: noMachines{}, Machines: noMachines{}, Clock: clock.RealClock{}},
 	}}
 	server, err := config.Complete().New()
 	require.NoError(t, err)

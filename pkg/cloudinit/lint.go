@@ -31,8 +31,10 @@ var otherHeaders = []string{
 
 // UserData is user data that was read once, for as many questions as there are.
 type UserData struct {
-	// text has no blank lines at its beginning. It is empty if the data is longer than MaxLintBytes.
+	// text has no blank lines and nothing invisible at its beginning. It is empty if the data is longer than MaxLintBytes.
 	text string
+	// invisible is the first invisible character before it, or 0.
+	invisible rune
 	// config and err are what parse made of text.
 	config map[string]any
 	err    error
@@ -44,7 +46,8 @@ func Parse(userData string) UserData {
 	if text == "" || len(userData) > MaxLintBytes {
 		return UserData{}
 	}
-	u := UserData{text: text}
+	text, invisible := withoutInvisible(text)
+	u := UserData{text: text, invisible: invisible}
 	if !isOther(text) {
 		u.config, u.err = parse(text)
 	}
@@ -63,13 +66,37 @@ func beginning(text string) string { return strings.ToLower(text[:min(len(text),
 // Lint returns what is probably wrong with user data, in one line each. It never returns a value from the data, which may
 // be secret, only names of modules and positions.
 func (u UserData) Lint() []string {
-	if u.text == "" || isOther(u.text) {
+	var problems []string
+	if u.invisible != 0 {
+		problems = append(problems, invisibleProblem(u.invisible))
+	}
+	problems = append(problems, u.lint()...)
+	if len(problems) > maxProblems {
+		problems = append(problems[:maxProblems], fmt.Sprintf("and %d more problems", len(problems)-maxProblems))
+	}
+	return problems
+}
+
+// maxProblems is how many problems are told, of which the last is how many more there are.
+const maxProblems = 10
+
+func (u UserData) lint() []string {
+	if u.text == "" {
+		return nil
+	}
+	if isOther(u.text) {
+		if problem := scriptProblem(u.text); problem != "" {
+			return []string{problem}
+		}
 		return nil
 	}
 	lower, config, err := beginning(u.text), u.config, u.err
 	if !strings.HasPrefix(lower, configHeader) {
 		if err == nil && len(config) > 0 && len(unknownModules(config)) == 0 {
 			return []string{"its first line must be " + configHeader + ", or the guest ignores all of it"}
+		}
+		if problem := foreignProblem(u.text); problem != "" {
+			return []string{problem}
 		}
 		return []string{"its first line must say what it is, such as " + configHeader + " or #!/bin/sh, or the guest ignores all of it"}
 	}
@@ -109,14 +136,15 @@ func lintConfig(config map[string]any) []string {
 		problems = append(problems, "it sets nothing")
 	}
 	if unknown := unknownModules(config); len(unknown) > 0 {
-		problems = append(problems, fmt.Sprintf("cloud-init does not know %s at the top level and ignores it", quoted(unknown)))
+		problems = append(problems, fmt.Sprintf("cloud-init does not know %s at the top level and ignores it%s", quoted(unknown), meant(unknown, modules)))
 	}
 	for _, module := range slices.Sorted(maps.Keys(config)) {
 		if _, isList := config[module].([]any); listModules[module] && !isList && config[module] != nil {
 			problems = append(problems, fmt.Sprintf("%q must be a list: begin its lines with a dash", module))
 		}
 	}
-	return problems
+	problems = append(problems, keyProblems(config)...)
+	return append(problems, passwordProblems(config)...)
 }
 
 func unknownModules(config map[string]any) []string {

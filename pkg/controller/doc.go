@@ -22,6 +22,7 @@
 //	  resources: [persistentvolumeclaims]    verbs: [get, list, watch, patch, delete]
 //	  resources: [services, secrets]         verbs: [get, list, watch, create, patch, delete]
 //	  resources: [pods, nodes]               verbs: [list, watch]
+//	  resources: [namespaces]                verbs: [get, list, watch]
 //	  resources: [events]                    verbs: [create, patch]
 //	apiGroups: [storage.k8s.io]
 //	  resources: [storageclasses]            verbs: [list, watch]

@@ -169,3 +169,48 @@ func TestGuard(t *testing.T) {
 	foreign.Adopt = false
 	require.NoError(t, foreign.Check(ctx))
 }
+
+// TestBelongs walks through what a transaction is compared with.
+func TestBelongs(t *testing.T) {
+	cluster := func(uid types.UID) *fake.Clientset {
+		return fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: uid}})
+	}
+	ctx := context.Background()
+	store := newClient(t, startEmbedded(t, t.TempDir()))
+	guard := func(client *fake.Clientset) *Guard {
+		return &Guard{Store: store, Prefix: "/registry/tensorstack.dev", Cluster: client, Namespace: "virtualserver-system"}
+	}
+	write := func(belongs clientv3.Cmp) bool {
+		answer, err := store.Txn(ctx).If(belongs).Then(clientv3.OpPut("x", "y")).Commit()
+		require.NoError(t, err)
+		return answer.Succeeded
+	}
+	home, away := cluster("home"), cluster("away")
+	belongs, err := guard(home).Belongs(ctx)
+	require.NoError(t, err, "a store without a name gets one")
+	assert.True(t, write(belongs))
+	_, err = guard(home).Belongs(ctx)
+	require.NoError(t, err)
+
+	var foreign *MismatchError
+	_, err = guard(away).Belongs(ctx)
+	require.ErrorAs(t, err, &foreign)
+	_, err = guard(fake.NewClientset()).Belongs(ctx)
+	require.Error(t, err)
+	assert.NotErrorAs(t, err, &foreign, "a cluster that does not answer is no other one")
+
+	adopting := guard(away)
+	adopting.Adopt = true
+	theirs, err := adopting.Belongs(ctx)
+	require.NoError(t, err)
+	assert.True(t, write(theirs))
+	assert.False(t, write(belongs), "what was compared before holds no more")
+	_, err = guard(home).Belongs(ctx)
+	require.ErrorAs(t, err, &foreign)
+
+	emptied := newClient(t, startEmbedded(t, t.TempDir()))
+	unnamed := guard(home)
+	unnamed.Store = emptied
+	_, err = unnamed.Belongs(ctx)
+	require.ErrorAs(t, err, &foreign, "an empty store in a cluster that knows another")
+}

@@ -207,3 +207,33 @@ func (g *Guard) Remember(ctx context.Context) error {
 	}
 	return g.remember(ctx, known, found.StoreID, revision)
 }
+
+// Belongs finds out whether the store belongs to this cluster, and returns a comparison that makes a transaction fail from
+// the moment that it does not. A store without a name gets one, and with Adopt a strange one is adopted, as Check does. The
+// error is a *MismatchError if the store belongs to another cluster.
+func (g *Guard) Belongs(ctx context.Context) (clientv3.Cmp, error) {
+	cluster, err := g.Cluster.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return clientv3.Cmp{}, fmt.Errorf("identify the cluster: %w", err)
+	}
+	found, _, err := g.read(ctx)
+	if err != nil {
+		return clientv3.Cmp{}, err
+	}
+	if found == nil || g.Adopt && found.ClusterUID != string(cluster.UID) {
+		if err := g.Check(ctx); err != nil {
+			return clientv3.Cmp{}, err
+		}
+		if found, _, err = g.read(ctx); err != nil {
+			return clientv3.Cmp{}, err
+		}
+	}
+	if found == nil || found.ClusterUID != string(cluster.UID) {
+		return clientv3.Cmp{}, mismatchf("The store belongs to another cluster")
+	}
+	value, err := json.Marshal(found)
+	if err != nil {
+		return clientv3.Cmp{}, err
+	}
+	return clientv3.Compare(clientv3.Value(g.key()), "=", string(value)), nil
+}

@@ -3,8 +3,6 @@ package kubevirt
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"path"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -67,26 +65,4 @@ func (c *Client) StreamConfig() *rest.Config {
 	config := rest.CopyConfig(c.config)
 	config.NextProtos = []string{"http/1.1"}
 	return config
-}
-
-// Resources of KubeVirt that have subresources.
-const (
-	// ResourceVirtualMachines has start, stop, restart, migrate, addvolume and others.
-	ResourceVirtualMachines = "virtualmachines"
-	// ResourceVirtualMachineInstances has console, vnc, pause, guestosinfo and others.
-	ResourceVirtualMachineInstances = "virtualmachineinstances"
-)
-
-// SubresourceURL returns the URL of a KubeVirt subresource below the host of a configuration, which may be host:port or
-// a URL with a path. resource is one of the constants above. subresource may have several segments, such as
-// portforward/22.
-func SubresourceURL(config *rest.Config, namespace, resource, name, subresource string) (*url.URL, error) {
-	base, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("parse the address of kube-apiserver: %w", err)
-	}
-	location := *base
-	location.Path = path.Join("/", base.Path, "apis", kubevirtv1.SubresourceGroupName, kubevirtv1.ApiStorageVersion,
-		"namespaces", namespace, resource, name, subresource)
-	return &location, nil
 }

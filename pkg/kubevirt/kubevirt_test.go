@@ -36,28 +36,6 @@ func TestMergePatchHoldsOnlyTheDifference(t *testing.T) {
 	}, content)
 }
 
-func TestSubresourceURL(t *testing.T) {
-	const path = "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachineinstances/m/portforward/22"
-	for _, test := range []struct {
-		name   string
-		config rest.Config
-		want   string
-	}{
-		{"a URL", rest.Config{Host: "https://10.0.0.1:6443"}, "https://10.0.0.1:6443" + path},
-		{"a URL with a path", rest.Config{Host: "https://10.0.0.1/k8s/clusters/c/"}, "https://10.0.0.1/k8s/clusters/c" + path},
-		{"host and port", rest.Config{Host: "10.0.0.1:6443", TLSClientConfig: rest.TLSClientConfig{CAFile: "ca"}},
-			"https://10.0.0.1:6443" + path},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			location, err := SubresourceURL(&test.config, "ns", ResourceVirtualMachineInstances, "m", "portforward/22")
-			require.NoError(t, err)
-			assert.Equal(t, test.want, location.String())
-		})
-	}
-	_, err := SubresourceURL(&rest.Config{Host: "https://%zz"}, "ns", ResourceVirtualMachines, "m", "start")
-	assert.Error(t, err)
-}
-
 func TestStreamConfigIsACopyThatCanUpgrade(t *testing.T) {
 	client, err := NewClient(&rest.Config{Host: "https://10.0.0.1:6443", UserAgent: "test"})
 	require.NoError(t, err)

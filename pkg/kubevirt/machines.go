@@ -30,6 +30,8 @@ type Machines interface {
 	StartMachine(ctx context.Context, namespace, name string, options kubevirtv1.StartOptions) error
 	StopMachine(ctx context.Context, namespace, name string, options kubevirtv1.StopOptions) error
 	RestartMachine(ctx context.Context, namespace, name string, options kubevirtv1.RestartOptions) error
+	// UnpauseInstance lets a paused VirtualMachineInstance go on. The error is a Conflict if it is not paused.
+	UnpauseInstance(ctx context.Context, namespace, name string) error
 	// CancelRequests takes back the requests that KubeVirt holds in status.stateChangeRequests. Nothing else can take back a
 	// queued start: KubeVirt acts on it even under Halted. The error is an Invalid or a Conflict if the requests are no
 	// longer those of the given VirtualMachine.
@@ -87,6 +89,11 @@ func (c *Client) RestartMachine(
 	ctx context.Context, namespace, name string, options kubevirtv1.RestartOptions,
 ) error {
 	return c.kubevirt.KubevirtV1().VirtualMachines(namespace).Restart(ctx, name, &options)
+}
+
+// UnpauseInstance implements Machines.
+func (c *Client) UnpauseInstance(ctx context.Context, namespace, name string) error {
+	return c.kubevirt.KubevirtV1().VirtualMachineInstances(namespace).Unpause(ctx, name, &kubevirtv1.UnpauseOptions{})
 }
 
 // CancelRequests implements Machines.

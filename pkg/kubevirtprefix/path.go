@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 
+	rules "tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -150,9 +151,9 @@ func parseSubresource(found target, parts []string) (target, bool) {
 	found.subresource = name
 	switch {
 	case parts[0] == string(stream.PortForward):
-		port, err := stream.ParsePort(strings.Join(parts[1:], "/"))
+		number, protocol, err := rules.ForwardedPort(strings.Join(parts[1:], "/"))
 		found.action, found.method = actionStream, http.MethodGet
-		found.subresource, found.kind, found.port = parts[0], stream.PortForward, port
+		found.subresource, found.kind, found.port = parts[0], stream.PortForward, stream.Port{Number: int(number), Protocol: protocol}
 		return found, err == nil
 	case found.resource == stream.VirtualMachineInstances && slices.Contains(stream.LongRunningSubresources(), name):
 		found.action, found.method, found.kind = actionStream, http.MethodGet, stream.Kind(name)

@@ -58,7 +58,10 @@ func (f *facts) dataImported() metav1.Condition {
 func (f *facts) ready() metav1.Condition {
 	ready := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse}
 	observed := vmiCondition(f.Instance, kubevirtv1.VirtualMachineInstanceReady)
+	blocked, why := f.blocked()
 	switch {
+	case blocked != "":
+		ready.Reason, ready.Message = blocked, why
 	case f.Instance == nil:
 		ready.Reason, ready.Message = ReasonVMINotExists, "VMI does not exist"
 	case f.nodeLost != "":
@@ -84,6 +87,8 @@ func (f *facts) failed() metav1.Condition {
 	switch {
 	case f.nodeLost != "":
 		failed.Status, failed.Reason, failed.Message = metav1.ConditionUnknown, ReasonNodeLost, f.nodeText()
+	case f.isEvicting():
+		failed.Status, failed.Reason, failed.Message = metav1.ConditionFalse, ReasonEvicting, f.disruptionOf(f.live).message()
 	case f.failure == nil:
 		failed.Status, failed.Reason = metav1.ConditionFalse, ReasonNoFailure
 		failed.Message = "The machine has not ended unexpectedly."

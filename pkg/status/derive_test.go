@@ -147,7 +147,9 @@ func TestTimesMoveOnlyWithTheStatus(t *testing.T) {
 		{Phase: "Provisioning", Time: metav1.NewTime(epoch)}, {Phase: "Starting", Time: metav1.NewTime(moment)}}, third.PhaseTransitions)
 	s.importing(cdiv1.ImportInProgress, "1.00%", 0)
 	moment = s.Now
-	assert.Equal(t, v1beta1.PhaseTransition{Phase: "Provisioning", Time: metav1.NewTime(moment)}, s.derive().PhaseTransitions[0])
+	again := s.derive().PhaseTransitions
+	assert.Equal(t, v1beta1.PhaseTransition{Phase: "Provisioning", Time: metav1.NewTime(moment)}, again[1], "the last one stands last")
+	assert.Equal(t, v1beta1.StatusStarting, again[0].Phase)
 }
 
 func TestWhatIsNotDerivedStays(t *testing.T) {
@@ -243,6 +245,10 @@ func randomObserved(random *rand.Rand) Observed {
 		vs.Status.PrintableStatus, vs.Status.VM.InstanceUID = ours()[random.Intn(11)], uid()
 	}
 	if maybe() {
+		vs.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionFailure, Status: "False", Message: "x",
+			Reason: []string{ReasonEvicting, ReasonRecovered, ReasonNoFailure}[random.Intn(3)]}}
+	}
+	if maybe() {
 		vs.Status.LastFailure = &v1beta1.MachineFailure{InstanceUID: uid(), Reason: "GuestCrashed"}
 	}
 	if random.Intn(5) > 0 {
@@ -269,6 +275,7 @@ func randomObserved(random *rand.Rand) Observed {
 		o.LauncherPod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{kubevirtv1.CreatedByLabel: string(uid())}}}
 		o.LauncherPod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "compute", LastTerminationState: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{Reason: []string{"OOMKilled", "Error"}[random.Intn(2)], ExitCode: 1}}}}
+		randomDisruption(&o, maybe, moment)
 	}
 	if random.Intn(4) > 0 {
 		phases := []cdiv1.DataVolumePhase{"", "Pending", "ImportInProgress", "Succeeded", "Succeeded", "Failed", "Unknown", "New"}
@@ -292,6 +299,20 @@ func randomObserved(random *rand.Rand) Observed {
 	o.StorageClassMissing = []string{"", "", "x"}[random.Intn(3)]
 	o.NoDefaultClass = random.Intn(3) == 0
 	return o
+}
+
+func randomDisruption(o *Observed, maybe func() bool, moment func() metav1.Time) {
+	pod := o.LauncherPod
+	o.LauncherPodGone = maybe()
+	if maybe() {
+		pod.DeletionTimestamp = ptr.To(moment())
+	}
+	if maybe() {
+		pod.Status.Reason = "Evicted"
+	}
+	if maybe() {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: "True", LastTransitionTime: moment()}}
+	}
 }
 
 func randomInstance(random *rand.Rand, maybe func() bool, uid func() types.UID, status func() corev1.ConditionStatus,

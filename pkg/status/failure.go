@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -24,8 +25,8 @@ func Failure(o Observed) *v1beta1.MachineFailure {
 func (f *facts) lastFailure() *v1beta1.MachineFailure {
 	before := f.before.LastFailure.DeepCopy()
 	now := f.failureNow()
-	if now == nil {
-		now = f.Failure.DeepCopy()
+	if seen := f.Failure; now == nil && seen != nil && (seen.Reason != ReasonEvicted || !f.wasAskedToEnd(seen.InstanceUID)) {
+		now = seen.DeepCopy()
 	}
 	switch {
 	case now == nil:
@@ -49,7 +50,7 @@ func (f *facts) countFrom(before *v1beta1.MachineFailure) int32 {
 		return 1
 	}
 	for _, op := range f.before.Operations {
-		started := op.Type == v1beta1.OperationStart || op.Type == v1beta1.OperationRestart
+		started := (op.Type == v1beta1.OperationStart || op.Type == v1beta1.OperationRestart) && op.RequestedBy != RequestedByEviction
 		if started && op.Result == v1beta1.OperationSucceeded && op.CompletedAt.After(before.Time.Time) {
 			return 1
 		}
@@ -59,13 +60,19 @@ func (f *facts) countFrom(before *v1beta1.MachineFailure) int32 {
 
 // failureNow returns the unexpected end that can be seen now.
 func (f *facts) failureNow() *v1beta1.MachineFailure {
+	if gone := f.goneUnseen(); gone != nil {
+		return gone
+	}
 	vmi := f.Instance
 	if vmi == nil {
 		return f.failedStart()
 	}
 	killed := f.podOf(vmi) != nil && oomKilled(f.LauncherPod)
 	switch {
-	case vmi.Status.Phase != kubevirtv1.Failed && !killed:
+	case !vmi.IsFinal() && !killed:
+		return nil
+	case !killed && vmi.Status.Phase == kubevirtv1.Succeeded && f.disruptionOf(vmi) == nil:
+		// The guest shut down by itself.
 		return nil
 	case !killed && f.stopWasAsked(vmi):
 		// A guest that ignores its shutdown is killed at the end of its grace period and counts as Failed in KubeVirt.
@@ -75,7 +82,7 @@ func (f *facts) failureNow() *v1beta1.MachineFailure {
 		return nil
 	}
 	failure := &v1beta1.MachineFailure{InstanceUID: vmi.UID, Time: metav1.NewTime(f.Now)}
-	if at := reachedAt(vmi, kubevirtv1.Failed); !at.IsZero() {
+	if at := endedAt(vmi); !at.IsZero() {
 		failure.Time = at
 	}
 	failure.Reason, failure.Message = f.causeOf(vmi)
@@ -107,15 +114,17 @@ const bootFailedText = "The machine ended before it ran."
 func (f *facts) causeOf(vmi *kubevirtv1.VirtualMachineInstance) (reason, message string) {
 	pod := f.podOf(vmi)
 	lost := nodeLost(f.Observed)
+	taken := f.disruptionOf(vmi)
 	switch {
 	case pod != nil && oomKilled(pod):
 		return ReasonOOMKilled, fmt.Sprintf("Pod %s used more memory than it may and was killed.", pod.Name)
+	case taken != nil && vmi.Status.Phase == kubevirtv1.Succeeded:
+		// The node was there to tell, whatever has become of it since.
+		return ReasonEvicted, taken.message()
 	case vmi.Status.Reason == kubeVirtNodeUnresponsive || lost != "":
 		return ReasonNodeLost, sentence(of("Node", vmi.Status.NodeName, OneLine(orText(lost, "not heard from"))))
-	case pod != nil && pod.Status.Reason == podEvicted:
-		return ReasonEvicted, sentence(of("Pod", pod.Name, joined(": ", "evicted", OneLine(pod.Status.Message))))
-	case pod != nil && disruption(pod) != "":
-		return ReasonEvicted, sentence(of("Pod", pod.Name, disruption(pod)))
+	case taken != nil:
+		return ReasonEvicted, taken.message()
 	case !hasRun(vmi):
 		return ReasonBootFailed, bootFailedText
 	default:
@@ -158,35 +167,34 @@ func oomKilled(pod *corev1.Pod) bool {
 	return false
 }
 
-func disruption(pod *corev1.Pod) string {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.DisruptionTarget && condition.Status == corev1.ConditionTrue {
-			return OneLine(joined(": ", condition.Reason, condition.Message))
-		}
-	}
-	return ""
-}
-
 // stopWasAsked says whether the instance was told to end: by an operation, by the run strategy, by KubeVirt's own
 // requests, by deletion. KubeVirt deletes an instance that failed by itself too; such a deletion comes after the failure.
 func (f *facts) stopWasAsked(vmi *kubevirtv1.VirtualMachineInstance) bool {
 	switch {
-	case f.vs.DeletionTimestamp != nil, f.VirtualMachine == nil, f.VirtualMachine.DeletionTimestamp != nil:
-		return true
-	case f.strategy == v1beta1.RunStrategyHalted:
-		return true
-	case f.stopPending(vmi.UID, v1beta1.OperationStop, v1beta1.OperationRestart):
-		return true
-	case f.requested(kubevirtv1.StopRequest, vmi.UID):
+	case f.wasAskedToEnd(vmi.UID):
 		return true
 	case vmi.DeletionTimestamp == nil:
 		return false
+	case f.before.LastFailure != nil && f.before.LastFailure.InstanceUID == vmi.UID && f.before.LastFailure.Reason == ReasonEvicted,
+		f.disruptionOf(vmi) != nil:
+		// Its pod went first. KubeVirt deletes the instance for that.
+		return false
 	case f.before.PrintableStatus == v1beta1.StatusStopping && f.before.VM.InstanceUID == vmi.UID:
 		return true
+	case !vmi.IsFinal():
+		return true
 	default:
-		failedAt := reachedAt(vmi, kubevirtv1.Failed)
-		return failedAt.After(vmi.DeletionTimestamp.Time)
+		ended := endedAt(vmi)
+		return ended.After(vmi.DeletionTimestamp.Time)
 	}
+}
+
+// wasAskedToEnd says whether somebody wants the instance to end, by whatever but the deletion of the instance itself.
+func (f *facts) wasAskedToEnd(instance types.UID) bool {
+	return f.vs.DeletionTimestamp != nil || f.VirtualMachine == nil || f.VirtualMachine.DeletionTimestamp != nil ||
+		f.strategy == v1beta1.RunStrategyHalted ||
+		f.stopPending(instance, v1beta1.OperationStop, v1beta1.OperationRestart) ||
+		f.requested(kubevirtv1.StopRequest, instance)
 }
 
 // endsAsAsked says whether the instance has ended as it was told to, and is being removed.
@@ -220,6 +228,7 @@ func (f *facts) recovered() bool {
 		return false
 	}
 	return slices.ContainsFunc(f.before.Conditions, func(condition metav1.Condition) bool {
-		return condition.Type == v1beta1.ConditionFailure && condition.Reason == ReasonRecovered
+		// Evicting takes the place of either only for an instance that came after the failure.
+		return condition.Type == v1beta1.ConditionFailure && (condition.Reason == ReasonRecovered || condition.Reason == ReasonEvicting)
 	})
 }

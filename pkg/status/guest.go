@@ -14,6 +14,7 @@ import (
 func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	status.Disks = translate.Disks(f.vs)
 	status.VM.InstanceUID, status.Node, status.IPAddresses, status.GuestOS, status.StopDeadline = "", "", nil, nil, nil
+	status.Resources = nil
 	if f.endsAsAsked() {
 		status.VM.InstanceUID = f.Instance.UID
 	}
@@ -23,6 +24,7 @@ func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	}
 	status.VM.InstanceUID = vmi.UID
 	status.Node = vmi.Status.NodeName
+	status.Resources = resourcesOf(&vmi.Spec.Domain)
 	status.IPAddresses, status.GuestOS = f.addresses(), guestOS(vmi)
 	if f.before.VM.InstanceUID == vmi.UID {
 		// A guest agent that is silent for a moment has not taken back what it told about this run.

@@ -47,6 +47,16 @@ func importOf(o Observed) importState {
 		return state
 	}
 	state.reason, state.message = importProgress(o.DataVolume)
+	if found := obstacle(o.Obstacles); found != nil {
+		if found.Reason != "" {
+			state.reason = found.Reason
+		}
+		state.message = joined(". ", state.message, found.Message)
+		if found.Reason == ReasonQuotaExceeded && len(o.Shortfalls) > 0 {
+			state.message = of("DataVolume", name, strings.Join(o.Shortfalls, "; "))
+		}
+		return state
+	}
 	if stalls := StallsAt(state.status); !stalls.IsZero() && !stalls.After(o.Now) {
 		state.reason = ReasonImportStalled
 		state.message += ", no progress since " + timeText(state.status.LastProgressTime.Time)
@@ -159,7 +169,7 @@ func importStatus(o Observed) *v1beta1.ImportStatus {
 	if before == nil {
 		return status
 	}
-	if status.LastError == "" && from.RestartCount > 0 {
+	if status.LastError == "" && from.RestartCount > 0 || generalises(status.LastError, before.LastError) {
 		status.LastError = before.LastError
 	}
 	same := before.Phase == status.Phase && before.Progress == status.Progress && before.Restarts == status.Restarts
@@ -167,27 +177,6 @@ func importStatus(o Observed) *v1beta1.ImportStatus {
 		status.LastProgressTime = before.LastProgressTime.DeepCopy()
 	}
 	return status
-}
-
-// importerError returns the error of the importer that DataVolume or importer pod show now. The importer pod has it first.
-func importerError(o Observed) string {
-	running := dataVolumeCondition(o.DataVolume, cdiv1.DataVolumeRunning)
-	if running != nil && running.Status != corev1.ConditionTrue &&
-		(running.Reason == cdiError || running.Reason == cdiChecksum || running.Reason == cdiImagePull) {
-		return OneLine(running.Message)
-	}
-	if o.ImporterPod == nil {
-		return ""
-	}
-	for _, container := range o.ImporterPod.Status.ContainerStatuses {
-		for _, ended := range []*corev1.ContainerStateTerminated{
-			container.State.Terminated, container.LastTerminationState.Terminated} {
-			if ended != nil && ended.ExitCode != 0 {
-				return OneLine(joined(": ", ended.Message, noTextIf(ended.Message != "", ended.Reason)))
-			}
-		}
-	}
-	return ""
 }
 
 func noTextIf(condition bool, text string) string {
@@ -203,6 +192,7 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 	running := dataVolumeCondition(dataVolume, cdiv1.DataVolumeRunning)
 	bound := dataVolumeCondition(dataVolume, cdiv1.DataVolumeBound)
 	runningFails := running != nil && running.Status != corev1.ConditionTrue
+	refused, _ := podRefused(o)
 	switch {
 	case dataVolume.DeletionTimestamp != nil:
 		return ReasonDeleting, of("DataVolume", name, "being deleted")
@@ -212,6 +202,9 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 		return ReasonStorageClassNotFound, noDefaultClassText(name)
 	case claimLost(o):
 		return ReasonClaimLost, of("PVC", name, "its volume is lost")
+	case refused != "":
+		reason, text := limitsText(o, refused)
+		return reason, of("DataVolume", name, text)
 	case bound != nil && bound.Reason == cdiQuota:
 		return ReasonQuotaExceeded, of("PVC", name, joined(": ", "quota exceeded", OneLine(bound.Message)))
 	case dataVolume.Status.Phase == cdiv1.Failed:
@@ -220,9 +213,20 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 	case runningFails && running.Reason == cdiUnschedulable:
 		return ReasonUnschedulable, of("DataVolume", name, joined(": ", "no node takes the importer", schedulingText(o.ImporterPod)))
 	case runningFails && running.Reason == cdiImagePull:
-		return ReasonImagePullFailed, of("DataVolume", name, joined(": ", "image cannot be pulled", OneLine(running.Message)))
+		reason := ReasonImagePullFailed
+		if classOf(running.Message).heals {
+			reason = ReasonImportRetrying
+		}
+		return reason, of("DataVolume", name,
+			joined(". ", joined(": ", "image cannot be pulled", OneLine(running.Message)), advice(running.Message)))
+	case runningFails && cannotStart(running.Reason):
+		return ReasonImportError, of("DataVolume", name, joined(": ", "the importer cannot start", running.Reason, OneLine(running.Message)))
 	case status.LastError != "" && !moves(dataVolume):
-		return ReasonImportError, of("DataVolume", name,
+		reason := ReasonImportError
+		if classOf(status.LastError).heals {
+			reason = ReasonImportRetrying
+		}
+		return reason, of("DataVolume", name,
 			fmt.Sprintf("import failed, %s: %s", restarts(status.Restarts), joined(". ", status.LastError, advice(status.LastError))))
 	default:
 		return "", ""
@@ -296,34 +300,6 @@ func percent(progress cdiv1.DataVolumeProgress) string {
 		return ""
 	}
 	return string(progress)
-}
-
-// advice says what helps against the errors that importers report most.
-func advice(message string) string {
-	lower := strings.ToLower(message)
-	for _, known := range []struct {
-		advice string
-		signs  []string
-	}{
-		{"Raise spec.storage.root.pvc.size",
-			[]string{"too small to contain", "larger than the reported available", "no space left", "disk quota exceeded"}},
-		{"Check the URL in spec.storage.root.source", []string{"404", "not found", "no such key", "nosuchkey"}},
-		{"Check the credentials in secretRef of spec.storage.root.source",
-			[]string{"401", "403", "unauthorized", "forbidden", "access denied", "accessdenied"}},
-		{"Check the host name in spec.storage.root.source", []string{"no such host", "name resolution", "lookup "}},
-		{"Give the server's certificates in certConfigMap of spec.storage.root.source", []string{"x509", "certificate"}},
-		{"Check the checksum in spec.storage.root.source", []string{"checksum"}},
-		{"Check that the server can be reached from the cluster",
-			[]string{"connection refused", "timeout", "timed out", "no route to host", "unreachable"}},
-		{"Check that the source is a disk image", []string{"unable to process data", "invalid format", "not a valid", "corrupt"}},
-	} {
-		for _, sign := range known.signs {
-			if strings.Contains(lower, sign) {
-				return known.advice
-			}
-		}
-	}
-	return ""
 }
 
 func dataVolumeCondition(dataVolume *cdiv1.DataVolume, kind cdiv1.DataVolumeConditionType) *cdiv1.DataVolumeCondition {

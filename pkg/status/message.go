@@ -69,11 +69,15 @@ func (f *facts) provisioningText() string {
 	case f.VirtualMachine == nil:
 		return joinName("VirtualMachine", f.name(), "not created yet")
 	case f.live != nil:
-		if text := f.synchronizedText(); text != "" {
+		if _, text := f.blocked(); text != "" {
 			return text
 		}
 	}
-	return of("VirtualMachine", f.name(), kubeVirtText(f.VirtualMachine.Status.PrintableStatus))
+	printed := f.VirtualMachine.Status.PrintableStatus
+	if unbound := f.unbound(); unbound != nil && printed == kubevirtv1.VirtualMachineStatusWaitingForVolumeBinding {
+		return sentence(unbound.text())
+	}
+	return of("VirtualMachine", f.name(), kubeVirtText(printed))
 }
 
 // kubeVirtText puts what KubeVirt prints into words.
@@ -96,6 +100,10 @@ func (f *facts) synchronizedText() string {
 	if synchronized == nil || synchronized.Status != corev1.ConditionFalse {
 		return ""
 	}
+	if synchronized.Reason == kubeVirtPVCNotFound && f.claimsAreThere() {
+		// KubeVirt has not looked again yet.
+		return ""
+	}
 	return of("VMI", f.live.Name, joined(": ", synchronized.Reason, OneLine(synchronized.Message)))
 }
 
@@ -103,7 +111,7 @@ func (f *facts) startingText() string {
 	if f.live == nil {
 		return f.startSoonText()
 	}
-	if text := f.synchronizedText(); text != "" {
+	if _, text := f.blocked(); text != "" {
 		return text
 	}
 	if pod := f.podOf(f.live); pod != nil {
@@ -126,8 +134,8 @@ func (f *facts) startSoonText() string {
 	if failure := MachineFailure(f.VirtualMachine); failure != nil {
 		return of("VirtualMachine", f.name(), joined(": ", failure.Reason, OneLine(failure.Message)))
 	}
-	if op := f.before.PendingOperation; op != nil && op.Message != "" {
-		return OneLine(op.Message)
+	if f.pending != nil && f.pending.Message != "" {
+		return OneLine(f.pending.Message)
 	}
 	return of("VirtualMachine", f.name(), "about to start")
 }
@@ -183,6 +191,9 @@ func (f *facts) stoppingText() string {
 	if f.live == nil {
 		return of("VMI", f.name(), "ended, being removed")
 	}
+	if f.isEvicting() && f.nodeLost == "" {
+		return sentence(f.disruptionOf(f.live).text) + " The guest is shutting down" + f.afterwards()
+	}
 	deadline := f.stopDeadline()
 	if deadline == nil {
 		if op := f.before.PendingOperation; op != nil && op.Message != "" {
@@ -193,7 +204,19 @@ func (f *facts) stoppingText() string {
 	if f.nodeLost != "" {
 		return f.nodeText()
 	}
+	if paused := vmiCondition(f.live, kubevirtv1.VirtualMachineInstancePaused); paused != nil && paused.Status == corev1.ConditionTrue {
+		return of("VMI", f.live.Name, fmt.Sprintf("paused (%s) and so cannot shut down, it is killed at %s; a stop with force does not wait",
+			orText(paused.Reason, "for no known reason"), timeText(deadline.Time)))
+	}
 	return of("VMI", f.live.Name, "the guest is shutting down, it is killed at "+timeText(deadline.Time))
+}
+
+// afterwards says what becomes of an evicted machine.
+func (f *facts) afterwards() string {
+	if f.strategy == v1beta1.RunStrategyManual {
+		return "."
+	}
+	return " and starts again where there is room."
 }
 
 func (f *facts) migratingText() string {
@@ -204,6 +227,14 @@ func (f *facts) migratingText() string {
 
 // stoppedText says why a stopped machine stays so.
 func (f *facts) stoppedText() string {
+	if !f.imported.done {
+		return joined(" ", f.strategyText(), sentence(f.imported.message))
+	}
+	return f.strategyText()
+}
+
+// strategyText says what keeps a machine down.
+func (f *facts) strategyText() string {
 	switch {
 	case f.failure != nil && !f.recovered() && f.strategy == v1beta1.RunStrategyManual:
 		return fmt.Sprintf("%s: %s Run strategy Manual does not start it again; use start.", f.failure.Reason, f.failure.Message)

@@ -27,6 +27,8 @@ type Observed struct {
 	Instance *kubevirtv1.VirtualMachineInstance
 	// LauncherPod is the pod of Instance, or of the instance before.
 	LauncherPod *corev1.Pod
+	// LauncherPodGone says that LauncherPod does not exist any more, and is what was last seen of it.
+	LauncherPodGone bool
 	// DataVolume imports the root disk.
 	DataVolume *cdiv1.DataVolume
 	// Claim is the claim of the root disk.
@@ -41,6 +43,13 @@ type Observed struct {
 	StorageClassMissing string
 	// NoDefaultClass says that the root disk names no StorageClass, and that none is the default.
 	NoDefaultClass bool
+	// LookedUp says that everything which References names was looked for, and Absences what is not there.
+	LookedUp bool
+	Absences []Absence
+	// Obstacles are what else stands in the way of the import, see ObstaclesOf.
+	Obstacles []Obstacle
+	// Shortfalls say which quotas and LimitRanges do not allow what the import needs. They count only while it cannot go on.
+	Shortfalls []string
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.
 	Failure *v1beta1.MachineFailure
 	// Now is the time of the observation.
@@ -66,6 +75,8 @@ type facts struct {
 	imported importState
 	// failure is the last unexpected end, from before or now.
 	failure *v1beta1.MachineFailure
+	// pending is the operation that is pending, from before or for an eviction that is found out now.
+	pending *v1beta1.Operation
 }
 
 func factsOf(o Observed) *facts {
@@ -77,6 +88,10 @@ func factsOf(o Observed) *facts {
 	}
 	f.imported = importOf(o)
 	f.failure = f.lastFailure()
+	f.pending = f.before.PendingOperation.DeepCopy()
+	if start := f.startAfterEviction(); start != nil {
+		f.pending = start
+	}
 	return f
 }
 
@@ -150,6 +165,24 @@ func nodeLost(o Observed) string {
 		}
 	}
 	return ""
+}
+
+// startsUp says whether an instance is there that no node runs yet.
+func (f *facts) startsUp() bool {
+	if f.live == nil {
+		return false
+	}
+	switch f.live.Status.Phase {
+	case kubevirtv1.VmPhaseUnset, kubevirtv1.Pending, kubevirtv1.Scheduling:
+		return true
+	default:
+		return false
+	}
+}
+
+// NeedsLookUp says whether it is worth to look for what References names: an instance is to start and has not yet.
+func NeedsLookUp(vmi *kubevirtv1.VirtualMachineInstance) bool {
+	return vmi != nil && (&facts{live: vmi}).startsUp()
 }
 
 // vmiCondition returns the condition of the instance, or nil.

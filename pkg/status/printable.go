@@ -51,6 +51,8 @@ func (f *facts) printable() v1beta1.PrintableStatus {
 	switch {
 	case f.vs.DeletionTimestamp != nil:
 		return v1beta1.StatusTerminating
+	case f.VirtualMachine == nil && f.staysDown():
+		return v1beta1.StatusStopped
 	case f.VirtualMachine == nil:
 		return v1beta1.StatusProvisioning
 	case f.VirtualMachine.DeletionTimestamp != nil:
@@ -59,6 +61,9 @@ func (f *facts) printable() v1beta1.PrintableStatus {
 		return f.printableAlive()
 	case f.endsAsAsked():
 		return v1beta1.StatusStopping
+	case !f.imported.done && f.staysDown():
+		// The import goes on, but nothing starts after it.
+		return v1beta1.StatusStopped
 	case !f.imported.done:
 		return v1beta1.StatusProvisioning
 	case f.backsOff():
@@ -107,6 +112,9 @@ func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 		return v1beta1.StatusProvisioning
 	case unschedulable:
 		return v1beta1.StatusFailedUnschedulable
+	case f.before.PrintableStatus == v1beta1.StatusStarting:
+		// What KubeVirt prints is late. Nothing goes back within one run.
+		return v1beta1.StatusStarting
 	case f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
 		return v1beta1.StatusProvisioning
 	default:
@@ -137,7 +145,11 @@ func (f *facts) verdictIsOld(message string) bool {
 	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
 		strings.Contains(message, `persistentvolumeclaim "`)
 	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
-	return aboutClaim && there && !f.hasOtherClaims()
+	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
+		// No node is at fault.
+		return aboutClaim
+	}
+	return aboutClaim && there && (!f.hasOtherClaims() || f.LookedUp && len(f.Absences) == 0)
 }
 
 func (f *facts) hasOtherClaims() bool {
@@ -149,17 +161,28 @@ func (f *facts) hasOtherClaims() bool {
 		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 
-// claimMissing says whether the instance waits for a claim that does not exist.
+// claimMissing says whether the instance waits for a claim that does not exist. KubeVirt's word may be old.
 func (f *facts) claimMissing() bool {
+	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
+		return true
+	}
+	if f.claimsAreThere() {
+		return false
+	}
 	synchronized := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceSynchronized)
 	return synchronized != nil && synchronized.Status == corev1.ConditionFalse && synchronized.Reason == kubeVirtPVCNotFound
 }
 
-// isStopping says whether the machine was told to stop but its instance is not being deleted yet.
+// claimsAreThere says that every claim of the machine was seen.
+func (f *facts) claimsAreThere() bool {
+	return f.LookedUp && f.absent() == nil && f.Claim != nil && f.Claim.DeletionTimestamp == nil
+}
+
+// isStopping says whether the machine was told to stop, or its pod to go, but its instance is not being deleted yet.
 func (f *facts) isStopping() bool {
 	strategy := f.VirtualMachine.Spec.RunStrategy
 	return (strategy != nil && *strategy == kubevirtv1.RunStrategyHalted) ||
-		f.stopPending(f.live.UID, v1beta1.OperationStop)
+		f.stopPending(f.live.UID, v1beta1.OperationStop) || f.isEvicting()
 }
 
 func migrates(vmi *kubevirtv1.VirtualMachineInstance) bool {
@@ -175,8 +198,14 @@ func (f *facts) backsOff() bool {
 }
 
 func (f *facts) startPending() bool {
-	op := f.before.PendingOperation
-	return op != nil && op.Type == v1beta1.OperationStart
+	return f.pending != nil && f.pending.Type == v1beta1.OperationStart
+}
+
+// staysDown says whether a machine without an instance waits for somebody to start it, whatever its disk does.
+func (f *facts) staysDown() bool {
+	waits := f.strategy == v1beta1.RunStrategyHalted || f.strategy == v1beta1.RunStrategyManual
+	restarts := f.pending != nil && f.pending.Type == v1beta1.OperationRestart
+	return waits && !f.startPending() && !restarts && !f.requested(kubevirtv1.StartRequest, "")
 }
 
 // willStart says whether a machine without a living instance starts without anybody doing more.

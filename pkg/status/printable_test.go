@@ -101,8 +101,8 @@ func TestPrintableStatus(t *testing.T) {
 		}, "Provisioning", "DataVolume: not created yet"},
 		"imported, no machine yet": {"Always", func(s *scene) { s.VirtualMachine = nil }, "Provisioning",
 			"VirtualMachine " + name + ": not created yet"},
-		"import of a halted machine": {"Halted", func(s *scene) { s.importing(cdiv1.ImportInProgress, "42.50%", 0) }, "Provisioning",
-			"DataVolume " + name + ": importing, 42.50%"},
+		"import of a halted machine": {"Halted", func(s *scene) { s.importing(cdiv1.ImportInProgress, "42.50%", 0) }, "Stopped",
+			"Run strategy is Halted; use start to run the machine. DataVolume " + name + ": importing, 42.50%."},
 		"import with a pending instance": {"Always", func(s *scene) {
 			s.importing(cdiv1.ImportScheduled, "N/A", 0)
 			s.instance(firstUID, kubevirtv1.Pending)

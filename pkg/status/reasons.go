@@ -23,8 +23,19 @@ const (
 	ReasonImagePullFailed = "ImagePullFailed"
 	// ReasonImportStalled is an import without progress for ImportStallTimeout.
 	ReasonImportStalled = "ImportStalled"
-	// ReasonImportError is an import that failed and is tried again.
+	// ReasonImportError is an import that failed for a cause that does not go away by itself, though CDI tries again.
 	ReasonImportError = "ImportError"
+	// ReasonCloneSourceInUse is a copy of a disk that something uses.
+	ReasonCloneSourceInUse = "CloneSourceInUse"
+	// ReasonCloneSourceNotFound is a copy of a disk that does not exist.
+	ReasonCloneSourceNotFound = "CloneSourceNotFound"
+	// ReasonCloneRefused is a copy that CDI refuses, such as one into a smaller disk.
+	ReasonCloneRefused = "CloneRefused"
+	// ReasonSecretNotFound and ReasonConfigMapNotFound are an importer without its credentials or certificates.
+	ReasonSecretNotFound    = "SecretNotFound"
+	ReasonConfigMapNotFound = "ConfigMapNotFound"
+	// ReasonImportRetrying is an import that failed, is tried again, and may then succeed.
+	ReasonImportRetrying = "ImportRetrying"
 	// ReasonImportFailed is an import that failed and is not tried again.
 	ReasonImportFailed = "ImportFailed"
 )
@@ -40,6 +51,16 @@ const (
 	ReasonRunning = "Running"
 	// ReasonPaused is a machine that is paused.
 	ReasonPaused = "Paused"
+	// ReasonClaimNotFound is a machine that waits for a claim which does not exist. For other kinds the reason is made the same
+	// way: SecretNotFound, ConfigMapNotFound, ServiceAccountNotFound.
+	ReasonClaimNotFound = "ClaimNotFound"
+	// ReasonHostDeviceNotPermitted is a machine with a GPU that KubeVirt does not permit.
+	ReasonHostDeviceNotPermitted = "HostDeviceNotPermitted"
+	// ReasonLimitExceeded is a machine or an importer whose pod a LimitRange does not allow. For a quota the reason is
+	// QuotaExceeded.
+	ReasonLimitExceeded = "LimitExceeded"
+	// ReasonPodRefused is a machine whose pod the cluster does not allow otherwise.
+	ReasonPodRefused = "PodRefused"
 )
 
 // Reasons of the condition Failure, also in status.lastFailure.
@@ -54,11 +75,17 @@ const (
 	ReasonGuestCrashed = "GuestCrashed"
 	// ReasonNodeLost is a machine whose node is not heard from.
 	ReasonNodeLost = "NodeLost"
-	// ReasonEvicted is a machine whose pod was evicted or preempted.
+	// ReasonEvicted is a machine whose pod was evicted, preempted or deleted.
 	ReasonEvicted = "Evicted"
+	// ReasonEvicting is a machine that shuts down because its pod is being evicted, preempted or deleted. The condition is
+	// not true yet.
+	ReasonEvicting = "Evicting"
 	// ReasonBootFailed is a machine that ended before it ran.
 	ReasonBootFailed = "BootFailed"
 )
+
+// RequestedByEviction stands in status.operations for what follows from an eviction, in the place of a user.
+const RequestedByEviction = "eviction"
 
 // Reasons of the conditions Paused and RestartRequired.
 const (
@@ -84,6 +111,8 @@ const (
 	podEvicted = "Evicted"
 	// cdiQuota is in CDI's pkg/controller/common/util.go.
 	cdiQuota = "ErrExceededQuota"
+	// cdiStartingPod is there too.
+	cdiStartingPod = "ErrStartingPod"
 	// cdiError, cdiImagePull, cdiChecksum and cdiUnschedulable are reasons of a DataVolume's condition Running, in CDI's
 	// pkg/controller/util.go and import-controller.go.
 	cdiError         = "Error"

@@ -1,12 +1,6 @@
 package stream
 
-import (
-	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
-	"time"
-)
+import "fmt"
 
 // Kind names a stream. It is also the name of the subresource that serves it.
 type Kind string
@@ -25,9 +19,6 @@ const (
 // Subprotocol is the only websocket subprotocol that KubeVirt speaks: raw bytes in binary messages.
 // Source: PlainStreamProtocolName in kubevirt.io/client-go/subresources.
 const Subprotocol = "plain.kubevirt.io"
-
-// MaxWait is the longest that a client may ask to wait for a machine that is starting.
-const MaxWait = 300 * time.Second
 
 // Kinds lists all streams. Their subresources are long-running for the filters of the API server.
 func Kinds() []Kind {
@@ -69,32 +60,4 @@ func (p Port) String() string {
 		return ""
 	}
 	return fmt.Sprintf("%d/%s", p.Number, p.Protocol)
-}
-
-var portPattern = regexp.MustCompile(`^/?([1-9][0-9]{0,4})(?:/(tcp|udp))?$`)
-
-// ParsePort reads "22", "53/udp" and the same with a leading slash, which is how a request path arrives. The error says
-// what is expected. Nothing but digits and the two protocols passes, because the text becomes part of a URL.
-func ParsePort(path string) (Port, error) {
-	parts := portPattern.FindStringSubmatch(path)
-	if parts == nil {
-		return Port{}, fmt.Errorf("%q is not a port: write .../portforward/22 or .../portforward/53/udp", strings.TrimPrefix(path, "/"))
-	}
-	number, err := strconv.Atoi(parts[1])
-	if err != nil || number > 65535 {
-		return Port{}, fmt.Errorf("port %s is not in the range 1 to 65535", parts[1])
-	}
-	protocol := parts[2]
-	if protocol == "" {
-		protocol = "tcp"
-	}
-	return Port{Number: number, Protocol: protocol}, nil
-}
-
-// ParseWait turns seconds into a duration. The error names the range 0 to 300.
-func ParseWait(seconds int64) (time.Duration, error) {
-	if seconds < 0 || seconds > int64(MaxWait/time.Second) {
-		return 0, fmt.Errorf("wait must be between 0 and %d seconds, not %d", int64(MaxWait/time.Second), seconds)
-	}
-	return time.Duration(seconds) * time.Second, nil
 }

@@ -7,53 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 )
-
-func TestParsePort(t *testing.T) {
-	for _, test := range []struct {
-		path string
-		want Port
-		fail string
-	}{
-		{path: "22", want: Port{22, "tcp"}},
-		{path: "/22", want: Port{22, "tcp"}},
-		{path: "/22/tcp", want: Port{22, "tcp"}},
-		{path: "53/udp", want: Port{53, "udp"}},
-		{path: "65535", want: Port{65535, "tcp"}},
-		{path: "", fail: "is not a port"},
-		{path: "/", fail: "is not a port"},
-		{path: "0", fail: "is not a port"},
-		{path: "022", fail: "is not a port"},
-		{path: "65536", fail: "range 1 to 65535"},
-		{path: "99999", fail: "range 1 to 65535"},
-		{path: "123456", fail: "is not a port"},
-		{path: "22/", fail: "is not a port"},
-		{path: "22/TCP", fail: "is not a port"},
-		{path: "22/sctp", fail: "is not a port"},
-		{path: "22/tcp/../../x/console", fail: "is not a port"},
-		{path: "22/tcp?x=y", fail: "is not a port"},
-		{path: "22\n", fail: "is not a port"},
-		{path: "-22", fail: "is not a port"},
-		{path: "//22", fail: "is not a port"},
-	} {
-		t.Run(test.path, func(t *testing.T) {
-			got, err := ParsePort(test.path)
-			if test.fail != "" {
-				assert.ErrorContains(t, err, test.fail)
-				return
-			}
-			require.NoError(t, err)
-			assert.Equal(t, test.want, got)
-		})
-	}
-}
-
-func TestParseWait(t *testing.T) {
-	for seconds, ok := range map[int64]bool{0: true, 1: true, 300: true, 301: false, -1: false, 1 << 62: false} {
-		_, err := ParseWait(seconds)
-		assert.Equal(t, ok, err == nil, "%d", seconds)
-	}
-}
 
 func TestStreamLocation(t *testing.T) {
 	plain := &url.URL{Scheme: "https", Host: "10.0.0.1:443"}
@@ -111,16 +67,17 @@ func TestOperationLocations(t *testing.T) {
 	assert.False(t, ok)
 }
 
-func FuzzParsePort(f *testing.F) {
+// FuzzForwardedPort shows that a port that is accepted leads to a location.
+func FuzzForwardedPort(f *testing.F) {
 	for _, seed := range []string{"22", "/22/udp", "22/../..", "%32", "１"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		port, err := ParsePort(path)
+		number, protocol, err := validation.ForwardedPort(path)
 		if err != nil {
 			return
 		}
-		_, err = target{namespace: "ns", vm: "vm", kind: PortForward, port: port}.location(&url.URL{Scheme: "https", Host: "h"})
+		_, err = target{namespace: "ns", vm: "vm", kind: PortForward, port: Port{int(number), protocol}}.location(&url.URL{Scheme: "https", Host: "h"})
 		assert.NoError(t, err, "a port that parses has a location: %q", path)
 	})
 }

@@ -194,7 +194,7 @@ func passBack(w http.ResponseWriter, response *http.Response, server *tensorstac
 		if err != nil {
 			body = nil
 		}
-		return 0, answer{code: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: body}.refusal(server)
+		return 0, answer{code: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: body}.operationRefusal(server)
 	}
 	if contentType := response.Header.Get("Content-Type"); contentType != "" {
 		w.Header().Set("Content-Type", contentType)

@@ -157,7 +157,7 @@ func TestRefusalOfKubeVirtPasses(t *testing.T) {
 	}, "alice", named(t, Pause), httptest.NewRequest("PUT", "/", nil))
 	body, _ := io.ReadAll(response.Body)
 	assert.Equal(t, 409, response.StatusCode)
-	assert.Contains(t, string(body), "'vs': VM is not running")
+	assert.Contains(t, string(body), "'vs': the machine is not running")
 }
 
 func TestRedirectOfKubeVirtDoesNotPass(t *testing.T) {

@@ -28,9 +28,9 @@ func (a answer) precondition(server *tensorstack.VirtualServer) error {
 		return conflict(server.Name, "the machine has no screen")
 	case strings.Contains(strings.ToLower(message), "guest agent"):
 		return conflict(server.Name, "no guest agent answers in the machine (%s): install qemu-guest-agent in the guest and start it there",
-			withoutPreamble(message))
+			aboutMachine(withoutPreamble(message)))
 	case strings.HasPrefix(message, "Operation cannot be fulfilled on "):
-		return conflict(server.Name, "%s", withoutPreamble(message))
+		return conflict(server.Name, "%s", aboutMachine(withoutPreamble(message)))
 	case strings.Contains(message, "admission webhook"):
 		// virt-api turns a denial of its own webhook into a 500, as for a machine whose disks cannot be migrated.
 		_, denial, _ := strings.Cut(message, "denied the request: ")

@@ -2,10 +2,13 @@ package stream
 
 import (
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // readiness says whether a stream to a machine can be opened now, may be opened later, or will not be.
@@ -75,8 +78,20 @@ func readinessError(server *tensorstack.VirtualServer) error {
 }
 
 func notYetError(server *tensorstack.VirtualServer) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("virtualserver %q is not up yet (%s); try again, or add ?wait=SECONDS",
-		server.Name, stateOf(server)))
+	refused := apierrors.NewBadRequest(fmt.Sprintf("virtualserver %q is not up yet (%s)", server.Name, stateOf(server)))
+	return because(refused, server.Name, metav1.StatusCause{
+		Type: v1beta1.CauseMachineStarting, Field: "wait", Message: "wait=SECONDS waits for it",
+	})
+}
+
+// because adds a cause to a refusal. Programs read it; what people read names no option of the API, since they may be at any command
+// line.
+func because(refused *apierrors.StatusError, name string, cause metav1.StatusCause) error {
+	if refused.ErrStatus.Details == nil {
+		refused.ErrStatus.Details = &metav1.StatusDetails{Group: v1beta1.GroupName, Kind: "virtualservers", Name: name}
+	}
+	refused.ErrStatus.Details.Causes = append(refused.ErrStatus.Details.Causes, cause)
+	return refused
 }
 
 func neverError(server *tensorstack.VirtualServer) error {
@@ -99,6 +114,13 @@ func stateOf(server *tensorstack.VirtualServer) string {
 	return state
 }
 
-func conflict(name, format string, arguments ...any) error {
-	return apierrors.NewConflict(tensorstack.Resource("virtualservers"), name, fmt.Errorf(format, arguments...))
+// conflict is 409 with a message for people. The library's own begins with a sentence about updates.
+func conflict(name, format string, arguments ...any) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusConflict,
+		Reason:  metav1.StatusReasonConflict,
+		Message: fmt.Sprintf("virtualservers.%s %q: %s", v1beta1.GroupName, name, fmt.Sprintf(format, arguments...)),
+		Details: &metav1.StatusDetails{Group: v1beta1.GroupName, Kind: "virtualservers", Name: name},
+	}}
 }

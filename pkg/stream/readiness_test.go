@@ -112,7 +112,7 @@ func TestRefusals(t *testing.T) {
 		{"own account refused by virt-api", answer{401, "text/plain", []byte("not allowed")}, 503, "account of the VirtualServer API server"},
 		{"own account refused by kube-apiserver", answer{403, "application/json", []byte(`{"message":"cannot get"}`)}, 503, "cannot get"},
 		{"no run", answer{404, "application/json", []byte(`{"message":"virtualmachineinstance.kubevirt.io \"x\" not found"}`)}, 409, "not running"},
-		{"already", answer{409, "application/json", []byte(`{"message":"Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"x\": VMI is already paused"}`)}, 409, `"vs": VMI is already paused`},
+		{"already", answer{409, "application/json", []byte(`{"message":"Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"x\": VMI is already paused"}`)}, 409, `"vs": the machine is paused already; unpause lets it go on`},
 		{"no guest agent", answer{500, "text/plain", []byte(`Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io "x": VMI does not have guest agent connected`)}, 409, "guest agent"},
 		{"no claim", answer{404, "application/json", []byte(`{"message":"persistentvolumeclaims \"x\" not found"}`)}, 409, `persistentvolumeclaims "x" not found`},
 		{"not allowed", answer{500, "application/json", []byte(`{"message":"Internal error occurred: admission webhook \"m.kubevirt.io\" denied the request: Cannot migrate VMI"}`)}, 409, "KubeVirt does not allow it: Cannot migrate VMI"},

@@ -276,6 +276,11 @@ func (r *relay) pump(toMachine bool) outcome {
 			return outcome{client: toMachine, err: err}
 		}
 		reader.message, reader.failure = message, nil
+		if toMachine {
+			// A browser's terminal sends what is typed as text. The bytes are the same, but virt-handler drops text messages
+			// without a word. Source: binaryReader in kubevirt.io/client-go/kubevirt/typed/core/v1/websocket.go.
+			kind = websocket.BinaryMessage
+		}
 		writer, err := sink.NextWriter(kind)
 		if err != nil {
 			return outcome{client: !toMachine, writing: true, err: err}

@@ -10,10 +10,12 @@ import (
 
 	"github.com/gorilla/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/etcd"
 )
 
@@ -95,8 +97,10 @@ func (c claim) beats(holder Session, user string) bool {
 }
 
 func heldBy(holder Session) error {
-	return conflict(holder.Name, "%s holds the %s since %s; add ?takeOver=true to end that session",
-		holder.User, holder.Kind, holder.Since.UTC().Format(time.RFC3339))
+	refused := conflict(holder.Name, "%s holds the %s since %s", holder.User, holder.Kind, holder.Since.UTC().Format(time.RFC3339))
+	return because(refused, holder.Name, metav1.StatusCause{
+		Type: v1beta1.CauseSessionHeld, Field: "takeOver", Message: "takeOver=true ends that session",
+	})
 }
 
 func takenOver(by string, kind Kind) Closing {

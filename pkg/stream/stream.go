@@ -28,7 +28,7 @@ type Call struct {
 	Namespace, Name string
 	// Port is for PortForward.
 	Port Port
-	// Wait is how long to wait for a machine that is starting, at most MaxWait.
+	// Wait is how long to wait for a machine that is starting, at most validation.MaxWaitSeconds.
 	Wait time.Duration
 	// TakeOver ends the session of whoever is connected.
 	TakeOver bool

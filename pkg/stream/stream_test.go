@@ -82,7 +82,7 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 		{name: "another stream", user: "viewer", path: "/vnc", code: 403, text: "virtualservers/vnc"},
 		{name: "halted", user: "alice", path: "/console", server: stopped, code: 409, text: "will not start by itself"},
 		{name: "starting", user: "alice", path: "/console", server: starting, code: 400, text: "not up yet"},
-		{name: "KubeVirt says not yet", user: "alice", path: "/console", code: 400, text: "VMI is not running", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
+		{name: "KubeVirt says not yet", user: "alice", path: "/console", code: 400, text: "the machine is not running", kubevirt: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, `{"kind":"Status","message":"VMI is not running"}`)

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // answer is what KubeVirt, or kube-apiserver in front of it, answered to a request that it refused.
@@ -96,9 +97,9 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 		// The VirtualServer exists; what KubeVirt does not know is its run.
 		return conflict(server.Name, "the machine is not running (%s)", stateOf(server))
 	case a.code == http.StatusConflict:
-		return conflict(server.Name, "%s", withoutPreamble(a.message()))
+		return conflict(server.Name, "%s", aboutMachine(withoutPreamble(a.message())))
 	case a.code == http.StatusBadRequest, a.code == http.StatusUnprocessableEntity:
-		return apierrors.NewBadRequest(a.message())
+		return apierrors.NewBadRequest(aboutMachine(a.message()))
 	case a.code == http.StatusTooManyRequests:
 		return apierrors.NewTooManyRequests(a.message(), 1)
 	case a.code == http.StatusBadGateway, a.code == http.StatusServiceUnavailable, a.code == http.StatusGatewayTimeout:
@@ -110,6 +111,20 @@ func (a answer) refusal(server *tensorstack.VirtualServer) error {
 			return err
 		}
 		return apierrors.NewInternalError(fmt.Errorf("KubeVirt answered %d: %s", a.code, a.message()))
+	}
+}
+
+// operationRefusal is refusal for what is passed on. KubeVirt goes on to the node for a run that has ended or not begun, and what fails
+// there it answers with 500.
+func (a answer) operationRefusal(server *tensorstack.VirtualServer) error {
+	err := a.refusal(server)
+	switch {
+	case !apierrors.IsInternalError(err) || readinessOf(server) == ready:
+		return err
+	case strings.Contains(a.message(), "not found"):
+		return conflict(server.Name, "the machine is not running (%s)", stateOf(server))
+	default:
+		return conflict(server.Name, "the machine is not running (%s); KubeVirt says: %s", stateOf(server), a.message())
 	}
 }
 
@@ -132,7 +147,8 @@ func (a answer) streamRefusal(server *tensorstack.VirtualServer, call Call) erro
 // kubevirt pkg/virt-api/rest/dialers.go.
 func guestRefusal(server *tensorstack.VirtualServer, call Call, message string) error {
 	if strings.Contains(message, "connection refused") {
-		return conflict(server.Name, "nothing listens on port %s of the machine", call.Port)
+		refused := conflict(server.Name, "nothing listens on port %s of the machine", call.Port)
+		return because(refused, server.Name, metav1.StatusCause{Type: v1beta1.CausePortClosed, Message: refused.ErrStatus.Message})
 	}
 	return unavailable("the machine cannot be reached: " + message)
 }
@@ -161,6 +177,24 @@ func withoutPreamble(message string) string {
 	}
 	if _, rest, found := strings.Cut(message, `": `); found {
 		return rest
+	}
+	return message
+}
+
+// aboutMachine puts what KubeVirt says about one of its objects into the words of a user, who never heard of these.
+func aboutMachine(message string) string {
+	switch message {
+	case "VMI is already paused":
+		return "the machine is paused already; unpause lets it go on"
+	case "VMI is not paused":
+		return "the machine is not paused, so there is nothing to unpause"
+	case "VMI is paused":
+		return "the machine is paused; unpause it first"
+	}
+	for _, object := range []string{"VMI ", "VM "} {
+		if rest, found := strings.CutPrefix(message, object); found {
+			return "the machine " + rest
+		}
 	}
 	return message
 }

@@ -90,6 +90,6 @@ func TestALongRefusalOfAStreamIsReadable(t *testing.T) {
 	assert.Equal(t, 400, response.StatusCode)
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	assert.Contains(t, string(body), `"message":"VMI is not running, really`)
+	assert.Contains(t, string(body), `"message":"the machine is not running, really`)
 	assert.NotContains(t, string(body), "apiVersion")
 }

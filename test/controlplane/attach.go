@@ -44,9 +44,10 @@ func Attach(stateDir string) (*ControlPlane, error) {
 	c := &ControlPlane{
 		options: Options{
 			StateDir: stateDir, BinDir: state.BinDir, DeployDir: state.DeployDir, Kubeconfig: state.Kubeconfig,
-			WithoutProduct: !state.Product,
+			WithoutProduct: !state.Product, Nodes: state.Nodes, ImageDir: state.ImageDir,
 		},
-		paths: layout{root: stateDir}, ports: state.Ports, server: state.Server,
+		labAddress: state.LabAddress,
+		paths:      layout{root: stateDir}, ports: state.Ports, server: state.Server,
 		operator: newRemoteOperator(state.Control), cas: authorities{},
 	}
 	for _, name := range []string{clusterCA, productCA, kubevirtCA, cdiCA} {

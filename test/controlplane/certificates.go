@@ -64,6 +64,7 @@ func leaves(apiServer []netip.Addr) []leaf {
 		{"kube-scheduler", clusterCA, certRequest{commonName: "kube-scheduler", loopback: true, server: true}},
 		{"front-proxy-client", frontProxyCA, certRequest{commonName: "front-proxy-client", client: true}},
 		{"kubelet-client", clusterCA, certRequest{commonName: "kube-apiserver-kubelet-client", client: true}},
+		{"kubelet", clusterCA, certRequest{commonName: "system:node:node-agent", loopback: true, server: true}},
 		{"virt-api", kubevirtCA, serverFor(kubevirtNamespace, "virt-api")},
 		{"virt-controller", kubevirtCA, serverFor(kubevirtNamespace, "virt-controller")},
 		{"virt-handler-server", kubevirtCA, certRequest{commonName: virtHandlerServerName, loopback: true, server: true}},

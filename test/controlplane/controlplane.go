@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,8 @@ type ControlPlane struct {
 	client  kubernetes.Interface
 	dynamic dynamic.Interface
 	applier *applier
+	// labAddress is this machine's address in the network of real nodes.
+	labAddress netip.Addr
 
 	// operator acts on components: here, or in the process that owns them.
 	operator operator
@@ -328,7 +331,9 @@ func lockStateDir(paths layout) (*os.File, error) {
 }
 
 // real tells whether nodes are real.
-func (c *ControlPlane) real() bool { return c.options.Nodes == RealNodes && !c.options.WithoutNodeAgent }
+func (c *ControlPlane) real() bool {
+	return c.options.Nodes == RealNodes && !c.options.WithoutNodeAgent
+}
 
 // Binary is the path of a program of the control plane, such as kubectl or kubectl-virt.
 func (c *ControlPlane) Binary(name string) string { return filepath.Join(c.options.BinDir, name) }

@@ -26,16 +26,19 @@ type ports struct {
 	VirtAPI               int `json:"virtAPI"`
 	VirtController        int `json:"virtController"`
 	VirtHandler           int `json:"virtHandler"`
+	Kubelet               int `json:"kubelet"`
 	CDIAPIServer          int `json:"cdiAPIServer"`
 	CDIController         int `json:"cdiController"`
 	Product               int `json:"product"`
+	Guests                int `json:"guests"`
 }
 
 func takePorts(allocator *portAllocator) (ports, error) {
 	var taken ports
 	for _, port := range []*int{
 		&taken.EtcdClient, &taken.EtcdPeer, &taken.KubeAPIServer, &taken.KubeControllerManager, &taken.KubeScheduler,
-		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
+		&taken.VirtAPI, &taken.VirtController, &taken.VirtHandler, &taken.Kubelet, &taken.CDIAPIServer, &taken.CDIController, &taken.Product,
+		&taken.Guests,
 	} {
 		var err error
 		if *port, err = allocator.take(); err != nil {
@@ -100,12 +103,11 @@ func (c *ControlPlane) kubeAPIServer() (component, error) {
 		flag("enable-aggregator-routing", "false"),
 		flag("kubelet-client-certificate", c.paths.crt("kubelet-client")), flag("kubelet-client-key", c.paths.key("kubelet-client")),
 		flag("kubelet-certificate-authority", c.paths.crt(clusterCA)),
+		// The names of the nodes are in no DNS.
+		flag("kubelet-preferred-address-types", "InternalIP"),
 		flag("audit-policy-file", policy), flag("audit-log-path", c.paths.logFile("audit")),
 		flag("audit-log-maxsize", "100"), flag("audit-log-maxbackup", "3"),
 		flag("profiling", "false"), flag("v", "1"),
-	}
-	if c.real() {
-		args = append(args, flag("kubelet-preferred-address-types", "InternalIP"))
 	}
 	args = append(args, c.options.KubeAPIServerArgs...)
 	return component{name: KubeAPIServer, program: "kube", args: args, ready: ready, tier: tierAPI, grace: 10 * time.Second}, err

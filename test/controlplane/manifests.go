@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -57,10 +59,16 @@ func decodeManifests(stream []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// readManifestFolder reads every .yaml file of a folder in the order of the names.
-// Kustomization files describe other files and are left out.
+// readManifestFolder reads every .yaml file of a folder and its subfolders in the order
+// of the names. The files of kustomize describe other files and are left out.
 func readManifestFolder(folder string) ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	var files []string
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && filepath.Ext(path) == ".yaml" {
+			files = append(files, path)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +86,7 @@ func readManifestFolder(folder string) ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for _, object := range found {
-			if object.GetKind() != "Kustomization" {
+			if !strings.HasPrefix(object.GetAPIVersion(), "kustomize.config.k8s.io/") {
 				objects = append(objects, object)
 			}
 		}

@@ -125,9 +125,12 @@ func TestReadManifestFolder(t *testing.T) {
 	write("b.yaml", "{apiVersion: v1, kind: Service, metadata: {name: s}}")
 	write("a.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: n}}")
 	write("README.md", "not a manifest")
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "last"), 0o700))
+	write("last/kustomization.yaml", "{apiVersion: kustomize.config.k8s.io/v1alpha1, kind: Component}")
+	write("last/apiservice.yaml", "{apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: a}}")
 	objects, err := readManifestFolder(folder)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"Namespace", "Service"}, kinds(objects))
+	assert.Equal(t, []string{"Namespace", "Service", "APIService"}, kinds(objects))
 }
 
 func TestOwnManifestsDecode(t *testing.T) {

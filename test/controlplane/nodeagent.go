@@ -53,6 +53,8 @@ func (c *ControlPlane) nodeAgent(ctx context.Context) (component, error) {
 		flag("bind-address", "127.0.0.1"), flag("secure-port", strconv.Itoa(c.ports.VirtHandler)),
 		flag("tls-cert-file", c.paths.crt("virt-handler-server")), flag("tls-private-key-file", c.paths.key("virt-handler-server")),
 		flag("client-ca-file", c.paths.crt(kubevirtCA)),
+		flag("kubelet-port", strconv.Itoa(c.ports.Kubelet)), flag("kubelet-client-ca-file", c.paths.crt(clusterCA)),
+		flag("kubelet-tls-cert-file", c.paths.crt("kubelet")), flag("kubelet-tls-private-key-file", c.paths.key("kubelet")),
 	}
 	args = append(args, c.options.NodeAgentArgs...)
 	return component{

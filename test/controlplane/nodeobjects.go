@@ -54,7 +54,7 @@ func (c *ControlPlane) kubernetesEndpoints() *discoveryv1.EndpointSlice {
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints: []discoveryv1.Endpoint{{
-			Addresses: []string{c.own.lab.Machine().String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+			Addresses: []string{c.labAddress.String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
 		}},
 		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &protocol}},
 	}
@@ -99,5 +99,5 @@ func (c *ControlPlane) apiServerAddresses() []netip.Addr {
 	if c.own.lab == nil {
 		return nil
 	}
-	return []netip.Addr{netip.MustParseAddr(kubernetesService), c.own.lab.Machine()}
+	return []netip.Addr{netip.MustParseAddr(kubernetesService), c.labAddress}
 }

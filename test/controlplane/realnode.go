@@ -39,8 +39,11 @@ func labDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("virtualserver-lab-%d", os.Getuid()))
 }
 
-// claimLab removes what killed launchers left on this machine and takes a number for this lab.
-func (c *ControlPlane) claimLab() error {
+// Sweep removes what launchers that were killed left on this machine. It leaves labs that run alone.
+func Sweep() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
 	unused, err := network.Unused(labDir())
 	if err != nil {
 		return err
@@ -50,8 +53,19 @@ func (c *ControlPlane) claimLab() error {
 			return fmt.Errorf("what an earlier lab left: %w", err)
 		}
 	}
-	c.own.lab, err = network.Take(labDir())
-	return err
+	return nil
+}
+
+// claimLab takes a number for this lab.
+func (c *ControlPlane) claimLab() (err error) {
+	if err := Sweep(); err != nil {
+		return err
+	}
+	if c.own.lab, err = network.Take(labDir()); err != nil {
+		return err
+	}
+	c.labAddress = c.own.lab.Machine()
+	return nil
 }
 
 // releaseLab removes what the nodes leave when they have ended.
@@ -73,7 +87,7 @@ func (c *ControlPlane) labSteps() []step {
 			return err
 		}},
 		{name: NodeNetwork, run: c.runs(c.nodeNetwork)},
-		{name: "door", after: []string{NodeNetwork}, run: func(context.Context) error { return c.openDoor() }},
+		{name: "door", after: []string{NodeNetwork}, run: func(context.Context) error { return errors.Join(c.openDoor(), c.serveGuests()) }},
 		{name: "node objects", after: []string{KubeAPIServer, "door"}, run: c.applyNodeObjects},
 		{name: NodeVolumes, after: []string{KubeAPIServer}, run: c.runs(c.nodeVolumes)},
 	}
@@ -133,7 +147,7 @@ func (c *ControlPlane) nodeNetwork(context.Context) (component, error) {
 // openDoor lets nodes and pods reach kube-apiserver, which listens on the loopback interface only, under the machine's
 // address in the lab's network.
 func (c *ControlPlane) openDoor() error {
-	address := netip.AddrPortFrom(c.own.lab.Machine(), uint16(c.ports.KubeAPIServer))
+	address := netip.AddrPortFrom(c.labAddress, uint16(c.ports.KubeAPIServer))
 	listener, err := net.Listen("tcp", address.String())
 	if err != nil {
 		return fmt.Errorf("door of the lab's network: %w", err)
@@ -185,7 +199,9 @@ func copyHalf(to, from net.Conn) {
 }
 
 // nodeDir is the folder of a node: its disk.
-func (c *ControlPlane) nodeDir(name string) string { return filepath.Join(c.options.StateDir, "nodes", name) }
+func (c *ControlPlane) nodeDir(name string) string {
+	return filepath.Join(c.options.StateDir, "nodes", name)
+}
 
 // volumesDir is where the folders of PersistentVolumes are.
 func (c *ControlPlane) volumesDir() string { return filepath.Join(c.options.StateDir, "volumes") }
@@ -232,7 +248,7 @@ func (c *ControlPlane) writeNodeCredentials(config node.Config, index int) error
 	if err := os.WriteFile(filepath.Join(dir, "cluster-ca.crt"), c.clusterCAPEM, 0o600); err != nil {
 		return err
 	}
-	server := "https://" + netip.AddrPortFrom(c.own.lab.Machine(), uint16(c.ports.KubeAPIServer)).String()
+	server := "https://" + netip.AddrPortFrom(c.labAddress, uint16(c.ports.KubeAPIServer)).String()
 	for file, identity := range map[string]certRequest{
 		"kubelet":    {commonName: "system:node:" + config.Name, organizations: []string{"system:nodes"}},
 		"kube-proxy": {commonName: "system:kube-proxy"},

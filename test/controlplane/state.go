@@ -3,6 +3,7 @@ package controlplane
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,12 +20,17 @@ type State struct {
 	// Ready is true once everything runs.
 	Ready bool `json:"ready"`
 	// Server is kube-apiserver's URL.
-	Server     string            `json:"server"`
-	Kubeconfig string            `json:"kubeconfig"`
-	BinDir     string            `json:"binDir"`
-	DeployDir  string            `json:"deployDir"`
-	Product    bool              `json:"product"`
-	Ports      ports             `json:"ports"`
+	Server     string `json:"server"`
+	Kubeconfig string `json:"kubeconfig"`
+	BinDir     string `json:"binDir"`
+	DeployDir  string `json:"deployDir"`
+	Product    bool   `json:"product"`
+	Ports      ports  `json:"ports"`
+	// Nodes is real or simulated.
+	Nodes Nodes `json:"nodes"`
+	// LabAddress is the machine's address in the network of real nodes.
+	LabAddress netip.Addr        `json:"labAddress,omitzero"`
+	ImageDir   string            `json:"imageDir"`
 	Control    string            `json:"controlSocket"`
 	Components []ComponentStatus `json:"components"`
 }
@@ -41,7 +47,7 @@ func (c *ControlPlane) saveState() {
 	state := State{
 		PID: os.Getpid(), Started: c.own.started, Ready: c.own.ready, Server: c.server,
 		Kubeconfig: c.options.Kubeconfig, BinDir: c.options.BinDir, DeployDir: c.options.DeployDir,
-		Product: !c.options.WithoutProduct, Ports: c.ports, Control: c.own.control.socket,
+		Product: !c.options.WithoutProduct, Ports: c.ports, Nodes: c.options.Nodes, LabAddress: c.labAddress, ImageDir: c.options.ImageDir, Control: c.own.control.socket,
 	}
 	c.own.mu.Unlock()
 	if stopping {

@@ -45,7 +45,7 @@ func (p *plugin) fails(message string, arguments ...string) framework.Result {
 	var exit *exec.ExitError
 	require.True(p.T, errors.As(result.Err, &exit), "kubectl vs %s must fail: %v", strings.Join(arguments, " "), result.Err)
 	assert.Equal(p.T, 1, exit.ExitCode())
-	assert.Contains(p.T, result.Stderr, "error: ")
+	assert.Regexp(p.T, `(?m)^(error|Error from server \(\w+\)): `, result.Stderr)
 	assert.Contains(p.T, result.Stderr, message)
 	assert.Empty(p.T, result.Stdout, "an error leaves nothing for a script to read")
 	return result
@@ -61,7 +61,6 @@ func TestKubectlVSOperates(t *testing.T) {
 	assert.Regexp(t, `(?m)^\d\d:\d\d:\d\d  Running`, created.Stderr, "progress goes to standard error, with the time")
 	p.fails("already exists", "create", "my-vs", image)
 	p.fails("start is not possible under run strategy Always", "start", "my-vs")
-	p.fails("not found", "start", "your-vs")
 
 	stopped := p.vs("stop", "my-vs", "--wait")
 	assert.Equal(t, "virtualserver/my-vs is Stopped, run strategy Always -> Halted\n", stopped.Stdout)
@@ -107,8 +106,9 @@ func (p *plugin) shows(t *testing.T) {
 		}
 		return nil
 	})
-	// There is no kubelet here that could show a log. The words of kube-apiserver show that the plugin asked for the right one.
-	p.fails("guest-console-log", "logs", "my-vs")
+	assert.Contains(t, p.vs("logs", "my-vs", "--since=1h").Stdout, "login: ")
+	assert.Equal(t, "login: \n", p.vs("logs", "my-vs", "--tail=1").Stdout)
+	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\S+ login: \n$`, p.vs("logs", "my-vs", "--tail=1", "--timestamps").Stdout)
 }
 
 // A wait that does not come to its end says how far it came, and what to try.
@@ -152,7 +152,7 @@ func TestKubectlVSWhy(t *testing.T) {
 	p.vs("create", "stopped", image, "--run-strategy=Halted")
 	for name, want := range map[string][]string{
 		"no-class":  {"VirtualServer no-class: Provisioning", "no-such-class", "Hint: name one of 'kubectl get storageclasses'"},
-		"bad-image": {"VirtualServer bad-image: Provisioning", "Condition DataImported: ", "404", "Hint: correct spec.storage.root.source"},
+		"bad-image": {"VirtualServer bad-image: Provisioning", "404", "Condition DataImported: ", "Hint: correct spec.storage.root.source"},
 		"too-large": {"VirtualServer too-large: FailedUnschedulable", "Pod virt-launcher-", "Insufficient memory", "Hint: ask for fewer resources"},
 		"stopped":   {"VirtualServer stopped: Stopped", "Hint: kubectl vs start stopped"},
 	} {

@@ -176,7 +176,23 @@ func TestWritesOfTheProductAreCounted(t *testing.T) {
 func writesByProduct(e *framework.Environment) int {
 	e.T.Helper()
 	count := 0
-	logs, err := filepath.Glob(filepath.Join(e.Plane.StateDir(), "logs", "audit*.log"))
+	audited(e, "audit", func(event *auditv1.Event) {
+		if event.User.Username != productUser || event.ResponseStatus.Code >= http.StatusMultipleChoices {
+			// A refused write, such as one of an object that has changed meanwhile, writes nothing.
+			return
+		}
+		switch event.Verb {
+		case "create", "update", "patch", "delete", "deletecollection":
+			count++
+		}
+	})
+	return count
+}
+
+// audited reads what an audit log has of the test's namespace.
+func audited(e *framework.Environment, name string, visit func(*auditv1.Event)) {
+	e.T.Helper()
+	logs, err := filepath.Glob(filepath.Join(e.Plane.StateDir(), "logs", name+"*.log"))
 	require.NoError(e.T, err)
 	require.NotEmpty(e.T, logs)
 	for _, path := range logs {
@@ -190,18 +206,11 @@ func writesByProduct(e *framework.Environment) int {
 				// The last line may be half written.
 				continue
 			}
-			ours := event.ObjectRef != nil && event.ObjectRef.Namespace == e.Namespace && event.User.Username == productUser
-			if !ours || event.ResponseStatus == nil || event.ResponseStatus.Code >= http.StatusMultipleChoices {
-				// A refused write, such as one of an object that has changed meanwhile, writes nothing.
-				continue
-			}
-			switch event.Verb {
-			case "create", "update", "patch", "delete", "deletecollection":
-				count++
+			if event.ObjectRef != nil && event.ObjectRef.Namespace == e.Namespace && event.ResponseStatus != nil {
+				visit(event)
 			}
 		}
 		require.NoError(e.T, lines.Err())
 		require.NoError(e.T, log.Close())
 	}
-	return count
 }

@@ -95,8 +95,8 @@ func TestAFailedUpgradeEndsTheConnection(t *testing.T) {
 	s := newScene(t)
 	own := framework.Path(s.Namespace) + "/my-vs/"
 	for path, code := range map[string]int{
-		own + "portforward/0":    http.StatusBadRequest,
-		own + "console?wait=301": http.StatusBadRequest,
+		own + "portforward/0":    http.StatusUnprocessableEntity,
+		own + "console?wait=301": http.StatusUnprocessableEntity,
 		own + "vnc/x":            http.StatusNotFound,
 	} {
 		response, body := send(s.Environment, s.ProductConfig(s.owner), http.MethodGet, path, true, nil)

@@ -14,12 +14,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 func TestEveryCommandSaysWhatItDoesAndHow(t *testing.T) {
 	root := NewCommand(discard())
-	require.Len(t, root.Commands(), 15)
+	require.Len(t, root.Commands(), 16)
 	for _, command := range root.Commands() {
 		assert.NotEmpty(t, command.Short, command.Name())
 		assert.Contains(t, command.Example, "kubectl vs", command.Name())
@@ -103,7 +104,7 @@ func TestWhenANewMachineIsThere(t *testing.T) {
 		"Halted, the import waits for a use": {machine(stopped, imported(metav1.ConditionFalse, "WaitForFirstConsumer"), under(v1beta1.RunStrategyHalted)), true},
 		"Manual, started by somebody":        {machine(under(v1beta1.RunStrategyManual)), true},
 	} {
-		assert.Equal(t, test.want, isThere(test.server), name)
+		assert.Equal(t, test.want, await.Created(test.server).Done, name)
 	}
 }
 
@@ -143,26 +144,6 @@ func TestPortsToForward(t *testing.T) {
 	assert.Equal(t, []forward{{80, 80}, {8080, 443}, {0, 22}}, got)
 }
 
-func TestArgumentsOfSSH(t *testing.T) {
-	const proxy, alias = "ProxyCommand='/opt/kubectl-vs' '--context' 'it'\\''s 100%%' 'port-forward'", "HostKeyAlias=vs.my-vs.team"
-	given := []string{"/opt/kubectl-vs", "--context", "it's 100%", "port-forward"}
-	for name, test := range map[string]struct {
-		user string
-		more []string
-		want []string
-	}{
-		"nothing more":           {want: []string{"-o", proxy, "-o", alias, "vs.my-vs.team"}},
-		"a user":                 {user: "ann", want: []string{"-o", proxy, "-o", alias, "-l", "ann", "vs.my-vs.team"}},
-		"a command":              {more: []string{"uptime", "-p"}, want: []string{"-o", proxy, "-o", alias, "vs.my-vs.team", "uptime", "-p"}},
-		"options and a command":  {more: []string{"-A", "-i", "key", "ls", "-l"}, want: []string{"-o", proxy, "-o", alias, "-A", "-i", "key", "vs.my-vs.team", "ls", "-l"}},
-		"an option with a value": {more: []string{"-L8080:localhost:80", "-N"}, want: []string{"-o", proxy, "-o", alias, "-L8080:localhost:80", "-N", "vs.my-vs.team"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, sshArguments(test.user, "team", "my-vs", given, test.more))
-		})
-	}
-}
-
 func TestStatusOnOnePage(t *testing.T) {
 	vs := machine(is(v1beta1.StatusStopping, "the guest shuts down"), condition(v1beta1.ConditionReady, metav1.ConditionFalse, "Stopping", "bye"), func(vs *v1beta1.VirtualServer) {
 		status := &vs.Status
@@ -187,7 +168,7 @@ func TestStatusOnOnePage(t *testing.T) {
 		"Node:          node-a",
 		"Addresses:     10.0.0.1, fd00::1",
 		"Guest:         Ubuntu 24.04",
-		"Pending:       Stop by ann 10s ago. ",
+		"Pending:       Stop by ann 10s ago.",
 		"",
 		"CONDITION  STATUS  SINCE  REASON    MESSAGE",
 		"Ready      False   40s    Stopping  bye",
@@ -217,10 +198,10 @@ func TestTheSerialLogIsThatOfTheNewestPod(t *testing.T) {
 	pods := []corev1.Pod{
 		*launcher("old", 1, withLog), *launcher("new", 5, withLog), *launcher("newest-without", 9, func(*corev1.Pod) {}),
 	}
-	assert.Equal(t, "new", consolePod(pods).Name)
-	assert.Nil(t, consolePod(pods[2:]))
+	assert.Equal(t, "new", consolePod(pods, false).Name)
+	assert.Nil(t, consolePod(pods[2:], false))
 	sidecar := launcher("sidecar", 12, func(pod *corev1.Pod) { pod.Spec.InitContainers = []corev1.Container{{Name: consoleLogContainer}} })
-	assert.Equal(t, "sidecar", consolePod(append(pods, *sidecar)).Name)
+	assert.Equal(t, "sidecar", consolePod(append(pods, *sidecar), false).Name)
 }
 
 func TestWhenAnEventWasSeenLast(t *testing.T) {

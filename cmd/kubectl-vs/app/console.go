@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/utils/clock"
 )
 
 // escape is Ctrl-], the key that leaves the console, as in virtctl and telnet.
@@ -33,7 +34,7 @@ func (s *session) consoleCommand() *cobra.Command {
 }
 
 func (s *session) console(ctx context.Context, name string, timeout time.Duration, takeOver bool) error {
-	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "console")
+	connection, err := s.openWhenUp(ctx, opening{name: name, path: []string{"console"}, timeout: timeout, takeOver: takeOver})
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,10 @@ func (s *session) console(ctx context.Context, name string, timeout time.Duratio
 	fmt.Fprintf(s.ErrOut, "Connected to %s. Leave with Ctrl-].\r\n", name)
 	ctx, cancel := whileRead(ctx, s.Out)
 	defer cancel()
+	out := watchSilence(clock.RealClock{}, s.Out, s.ErrOut, name)
 	// Only the escape key leaves a console. The end of the input does not: it may be /dev/null, or commands whose output is wanted.
-	err = copyStream(ctx, connection, &escapeReader{reader: lingerFor(ctx, 0, s.In, s.Out)}, s.Out)
+	err = copyStream(ctx, connection, &escapeReader{reader: lingerFor(ctx, 0, s.In, s.Out)}, out)
+	out.stop()
 	fmt.Fprint(s.ErrOut, "\r\n")
 	return err
 }

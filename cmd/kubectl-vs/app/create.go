@@ -2,20 +2,20 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -100,7 +100,7 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	if c.wait && c.dryRun == "none" {
-		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, isThere); err != nil {
+		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, await.Created); err != nil {
 			return err
 		}
 		if vs, err = c.get(ctx, vs.Name); err != nil {
@@ -108,30 +108,28 @@ func (c *creation) run(ctx context.Context, name string) error {
 		}
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
-	return printer.PrintObj(vs, c.Out)
+	if c.dryRun == "none" {
+		return printer.PrintObj(vs, c.Out)
+	}
+	planned, err := plan(vs)
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(planned, c.Out)
 }
 
-// isThere says whether a new machine is where its run strategy leads: it runs, or it can be started.
-func isThere(vs *v1beta1.VirtualServer) bool {
-	status := &vs.Status
-	if status.PrintableStatus == v1beta1.StatusRunning {
-		return true
+// plan is a machine that does not exist, as one would write it down: without a status and without what the server would fill in for
+// this one object.
+func plan(vs *v1beta1.VirtualServer) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(vs)
+	if err != nil {
+		return nil, err
 	}
-	switch vs.Spec.RunStrategy {
-	case v1beta1.RunStrategyManual, v1beta1.RunStrategyHalted:
-	default:
-		return false
+	delete(content, "status")
+	for _, filled := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+		unstructured.RemoveNestedField(content, "metadata", filled)
 	}
-	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
-	if status.PrintableStatus != v1beta1.StatusStopped || imported == nil {
-		return false
-	}
-	return imported.Status == metav1.ConditionTrue || importsOnStart(imported)
-}
-
-// importsOnStart says whether a disk is imported only when the first start chooses a node, since its volume is on one.
-func importsOnStart(imported *metav1.Condition) bool {
-	return imported.Reason == string(cdiv1.WaitForFirstConsumer) || imported.Reason == string(cdiv1.PendingPopulation)
+	return &unstructured.Unstructured{Object: content}, nil
 }
 
 // printerOfCreated prints the object or, if no format was asked for, what happened to it.
@@ -144,13 +142,13 @@ func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
 }
 
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
-	memory, err := resource.ParseQuantity(w.memory)
+	memory, err := parseQuantity("memory", w.memory)
 	if err != nil {
-		return nil, fmt.Errorf("--memory %q: %w", w.memory, err)
+		return nil, err
 	}
-	disk, err := resource.ParseQuantity(w.disk)
+	disk, err := parseQuantity("disk", w.disk)
 	if err != nil {
-		return nil, fmt.Errorf("--disk %q: %w", w.disk, err)
+		return nil, err
 	}
 	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.VirtualServerSpec{
 		RunStrategy: v1beta1.RunStrategy(w.strategy),

@@ -26,6 +26,14 @@ func run(t *testing.T, arguments ...string) (stdout string, err error) {
 	return out.String(), err
 }
 
+// aSession is what a command has that was given these flags of the connection.
+func aSession(t *testing.T, flags ...string) *session {
+	t.Helper()
+	s := newSession(discard())
+	require.NoError(t, s.given.Parse(flags))
+	return s
+}
+
 func discard() genericiooptions.IOStreams { return genericiooptions.NewTestIOStreamsDiscard() }
 
 func at(seconds int) metav1.Time {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -23,9 +24,11 @@ type operation struct {
 	subresource string
 	// past is what the command says when the server has accepted it.
 	past string
-	// done says whether the machine is where the operation leads. It gets the machine as it was before.
-	done func(before, now *v1beta1.VirtualServer) bool
+	// goal is where the operation leads the machine, which is given as it was before.
+	goal func(before *v1beta1.VirtualServer) await.Goal
 	body func() any
+	// check refuses flags that make no sense, before anything is asked of the server. It may be nil.
+	check func() error
 
 	wait    bool
 	timeout time.Duration
@@ -35,8 +38,8 @@ type operation struct {
 
 func (s *session) startCommand() *cobra.Command {
 	var paused bool
-	o := &operation{session: s, subresource: "start", past: "starting", done: func(_, now *v1beta1.VirtualServer) bool {
-		return now.Status.PrintableStatus == v1beta1.StatusRunning || paused && now.Status.PrintableStatus == v1beta1.StatusPaused
+	o := &operation{session: s, subresource: "start", past: "starting", goal: func(*v1beta1.VirtualServer) await.Goal {
+		return await.Running(paused)
 	}}
 	o.body = func() any { return &v1beta1.StartOptions{Paused: paused, DryRun: o.dryRuns()} }
 	command := o.command("start NAME", "Start a machine", "  kubectl vs start my-vs --wait")
@@ -47,12 +50,13 @@ func (s *session) startCommand() *cobra.Command {
 func (s *session) stopCommand() *cobra.Command {
 	var force bool
 	var grace int64
-	o := &operation{session: s, subresource: "stop", past: "stopping", done: func(_, now *v1beta1.VirtualServer) bool {
-		return now.Status.PrintableStatus == v1beta1.StatusStopped
+	o := &operation{session: s, subresource: "stop", past: "stopping", goal: func(before *v1beta1.VirtualServer) await.Goal {
+		return await.Stopped(before.Status.VM.InstanceUID)
 	}}
 	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
+	o.check = func() error { return checkGrace(grace) }
 	o.body = func() any {
 		return &v1beta1.StopOptions{Force: force, GracePeriodSeconds: seconds(grace), DryRun: o.dryRuns()}
 	}
@@ -61,8 +65,8 @@ func (s *session) stopCommand() *cobra.Command {
 
 func (s *session) restartCommand() *cobra.Command {
 	var force bool
-	o := &operation{session: s, subresource: "restart", past: "restarting", done: func(before, now *v1beta1.VirtualServer) bool {
-		return now.Status.PrintableStatus == v1beta1.StatusRunning && now.Status.VM.InstanceUID != before.Status.VM.InstanceUID
+	o := &operation{session: s, subresource: "restart", past: "restarting", goal: func(before *v1beta1.VirtualServer) await.Goal {
+		return await.Restarted(before.Status.VM.InstanceUID)
 	}}
 	command := o.command("restart NAME", "Restart a machine", "  kubectl vs restart my-vs --wait")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
@@ -71,16 +75,16 @@ func (s *session) restartCommand() *cobra.Command {
 }
 
 func (s *session) pauseCommand() *cobra.Command {
-	o := &operation{session: s, subresource: "pause", past: "pausing", done: func(_, now *v1beta1.VirtualServer) bool {
-		return now.Status.PrintableStatus == v1beta1.StatusPaused
+	o := &operation{session: s, subresource: "pause", past: "pausing", goal: func(before *v1beta1.VirtualServer) await.Goal {
+		return await.Paused(before.Status.VM.InstanceUID)
 	}}
 	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
 	return o.command("pause NAME", "Pause a machine: it keeps its memory and gets no CPU", "  kubectl vs pause my-vs")
 }
 
 func (s *session) unpauseCommand() *cobra.Command {
-	o := &operation{session: s, subresource: "unpause", past: "unpausing", done: func(_, now *v1beta1.VirtualServer) bool {
-		return now.Status.PrintableStatus == v1beta1.StatusRunning
+	o := &operation{session: s, subresource: "unpause", past: "unpausing", goal: func(before *v1beta1.VirtualServer) await.Goal {
+		return await.Unpaused(before.Status.VM.InstanceUID)
 	}}
 	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
 	return o.command("unpause NAME", "Let a paused machine go on", "  kubectl vs unpause my-vs")
@@ -103,6 +107,11 @@ func (o *operation) run(ctx context.Context, name string) error {
 	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
 		return err
 	}
+	if o.check != nil {
+		if err := o.check(); err != nil {
+			return err
+		}
+	}
 	printer, err := printerOf(o.printer)
 	if err != nil {
 		return err
@@ -120,8 +129,10 @@ func (o *operation) run(ctx context.Context, name string) error {
 	}
 	if o.dryRun == "none" && o.wait {
 		what := fmt.Sprintf("%s %s", strings.ToLower(o.past), name)
-		if err := o.waitFor(ctx, name, what, o.timeout, func(now *v1beta1.VirtualServer) bool {
-			return now.Status.PendingOperation == nil && o.done(before, now)
+		goal := o.goal(before)
+		if err := o.waitFor(ctx, name, what, o.timeout, func(now *v1beta1.VirtualServer) await.Verdict {
+			goal.Follow(typeOf(o.subresource), now)
+			return goal.Judge(now)
 		}); err != nil {
 			return err
 		}
@@ -129,9 +140,16 @@ func (o *operation) run(ctx context.Context, name string) error {
 	return o.print(ctx, name, before, printer)
 }
 
+// typeOf returns the type of operation that a subresource asks for.
+func typeOf(subresource string) v1beta1.OperationType {
+	return map[string]v1beta1.OperationType{
+		"start": v1beta1.OperationStart, "stop": v1beta1.OperationStop, "restart": v1beta1.OperationRestart,
+	}[subresource]
+}
+
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
 func (o *operation) post(ctx context.Context, name string, body []byte) error {
-	kube, err := o.kube()
+	group, err := o.group()
 	if err != nil {
 		return err
 	}
@@ -139,7 +157,7 @@ func (o *operation) post(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return kube.Discovery().RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
+	return group.RESTClient().Post().AbsPath(resourcePath(namespace, name, o.subresource)).
 		SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
 }
 

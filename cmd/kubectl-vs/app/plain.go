@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -25,4 +26,17 @@ func line(table io.Writer, cells ...string) {
 		safe[i] = plain(cell)
 	}
 	fmt.Fprintln(table, strings.Join(safe, "\t"))
+}
+
+// unlessSaid is a text, or nothing if another one says it already. The state of a machine often is that of its operation.
+func unlessSaid(already, text string) string {
+	if text == "" || strings.Contains(already, strings.TrimRight(text, ".")) {
+		return ""
+	}
+	return text
+}
+
+// joined joins the parts that are not empty.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
@@ -35,11 +36,12 @@ func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
 	})
 	out := &bytes.Buffer{}
 	require.NoError(t, writeStatus(out, vs, at(1).Time))
-	require.NoError(t, writeEvents(out, []corev1.Event{{Reason: evil, Message: evil}}, at(1).Time))
+	require.NoError(t, (&happenings{name: "my-vs", namespace: "team"}).write(out, []corev1.Event{{Reason: evil, Message: evil}}, at(1).Time))
 	out.WriteString(progress(vs))
 	out.WriteString((&ended{reason: evil}).Error())
-	out.WriteString((&refusal{code: http.StatusConflict, message: evil}).Error())
-	assert.Equal(t, 16, strings.Count(out.String(), "x [2J"), out.String())
+	text, _ := Failure(&apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusConflict, Reason: metav1.StatusReasonConflict, Message: evil}})
+	out.WriteString(text)
+	assert.Equal(t, 13, strings.Count(out.String(), "x [2J"), out.String())
 	for _, r := range out.String() {
 		assert.False(t, r != '\n' && unicode.IsControl(r), "%q", r)
 	}

@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -24,11 +26,24 @@ import (
 type session struct {
 	genericiooptions.IOStreams
 	flags *genericclioptions.ConfigFlags
+	// given are the flags of the connection, to be repeated in commands that the user may type next.
+	given *pflag.FlagSet
+	// warnings prints what servers warn of, once for all clients of the command.
+	warnings rest.WarningHandler
+}
+
+func newSession(streams genericiooptions.IOStreams) *session {
+	s := &session{
+		IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), given: pflag.NewFlagSet("kubectl vs", pflag.ContinueOnError),
+		warnings: rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true, Color: printers.AllowsColorOutput(streams.ErrOut)}),
+	}
+	s.flags.AddFlags(s.given)
+	return s
 }
 
 // NewCommand builds "kubectl vs" with all its commands.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	s := &session{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}
+	s := newSession(streams)
 	root := &cobra.Command{
 		Use:           "kubectl-vs",
 		Short:         "Operate VirtualServers by name",
@@ -45,13 +60,17 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	s.flags.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().AddFlagSet(s.given)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.AddCommand(
 		s.startCommand(), s.stopCommand(), s.restartCommand(), s.pauseCommand(), s.unpauseCommand(),
 		s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.sshCommand(),
 		s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
-		s.createCommand(), s.virtCommand(),
+		s.createCommand(), s.virtCommand(), s.heldCommand(),
 	)
+	for _, command := range root.Commands() {
+		command.RunE = s.inWords(command.RunE)
+	}
 	return root
 }
 
@@ -73,7 +92,7 @@ func (s *session) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.UserAgent = "kubectl-vs"
+	config.UserAgent, config.WarningHandler = "kubectl-vs", s.warnings
 	return config, nil
 }
 
@@ -84,11 +103,20 @@ func (s *session) namespace() (string, error) {
 
 // client reaches the VirtualServers of the chosen namespace.
 func (s *session) client() (clientv1beta1.VirtualServerInterface, error) {
-	config, err := s.config()
+	namespace, err := s.namespace()
 	if err != nil {
 		return nil, err
 	}
-	namespace, err := s.namespace()
+	group, err := s.group()
+	if err != nil {
+		return nil, err
+	}
+	return group.VirtualServers(namespace), nil
+}
+
+// group reaches the API group.
+func (s *session) group() (clientv1beta1.TensorstackV1beta1Interface, error) {
+	config, err := s.config()
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +124,7 @@ func (s *session) client() (clientv1beta1.VirtualServerInterface, error) {
 	if err != nil {
 		return nil, err
 	}
-	return clientset.TensorstackV1beta1().VirtualServers(namespace), nil
+	return clientset.TensorstackV1beta1(), nil
 }
 
 // kube reaches the core resources of the cluster.
@@ -138,6 +166,41 @@ func (s *session) completeName(command *cobra.Command, arguments []string, prefi
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// again is a command of "kubectl vs" as the user has to type it to reach the same machine: with the flags of this command that chose
+// the cluster, the namespace and who asks. Credentials are not repeated.
+func (s *session) again(words ...string) string {
+	words = append([]string{"kubectl", "vs"}, words...)
+	for _, name := range []string{"kubeconfig", "context", "cluster", "user", "server", "namespace", "as", "as-uid", "as-group"} {
+		flag := s.given.Lookup(name)
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			if name == "namespace" {
+				words = append(words, "-n", inShell(value))
+			} else {
+				words = append(words, "--"+name+"="+inShell(value))
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// inShell quotes a word where a shell would read something else in it.
+func inShell(word string) string {
+	special := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,=", r))
+	}
+	if word != "" && !strings.ContainsFunc(word, special) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // named makes a command that takes the name of one VirtualServer.
 func (s *session) named(command *cobra.Command) *cobra.Command {
 	command.Args = cobra.MatchAll(cobra.ExactArgs(1), firstIsName)
@@ -145,8 +208,18 @@ func (s *session) named(command *cobra.Command) *cobra.Command {
 	return command
 }
 
+// namedOrAll makes a command that takes the name of one VirtualServer, or none for all.
+func (s *session) namedOrAll(command *cobra.Command) *cobra.Command {
+	command.Args = cobra.MatchAll(cobra.MaximumNArgs(1), firstIsName)
+	command.ValidArgsFunction = s.completeName
+	return command
+}
+
 // firstIsName refuses a name that would lead to another path of the API.
 func firstIsName(_ *cobra.Command, arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
 	if problems := content.IsPathSegmentName(arguments[0]); len(problems) > 0 || arguments[0] == "" {
 		return fmt.Errorf("%q is not the name of a VirtualServer%s", arguments[0], strings.Join(append([]string{""}, problems...), ": "))
 	}

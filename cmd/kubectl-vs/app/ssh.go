@@ -1,16 +1,33 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
+
+// sshTarget is what ssh is to connect to.
+type sshTarget struct {
+	user, namespace, name string
+	// key is the name under which ssh remembers the machine's key.
+	key string
+	// knownHosts is the file in which it does so.
+	knownHosts string
+	// proxy is the command that carries ssh's bytes to the machine.
+	proxy []string
+}
 
 func (s *session) sshCommand() *cobra.Command {
 	var port uint16
+	var timeout time.Duration
 	command := &cobra.Command{
 		Use:               "ssh [USER@]NAME [-- SSH-ARGUMENTS]",
 		Short:             "Log in to a machine with the local ssh",
@@ -19,32 +36,81 @@ func (s *session) sshCommand() *cobra.Command {
 		ValidArgsFunction: s.completeLogin,
 	}
 	command.Flags().Uint16Var(&port, "port", 22, "the port that ssh listens on in the machine")
+	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for a machine that is starting, and for ssh in it")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		namespace, err := s.namespace()
-		if err != nil {
-			return err
-		}
-		ssh, err := exec.LookPath("ssh")
-		if err != nil {
-			return fmt.Errorf("the local ssh is needed: %w", err)
-		}
 		user, name, named := strings.Cut(arguments[0], "@")
 		if !named {
 			user, name = "", arguments[0]
 		}
-		// ssh itself runs this program again, which carries its bytes to the machine. It connects by the kubeconfig that ssh gets.
-		proxy := []string{self}
-		if timeout := text(s.flags.Timeout); timeout != "" && timeout != "0" {
-			proxy = append(proxy, "--request-timeout", timeout) // A kubeconfig has no room for it.
+		if err := firstIsName(command, []string{name}); err != nil {
+			return err
 		}
-		proxy = append(proxy, "port-forward", "--stdio", "--namespace", namespace, name, fmt.Sprint(port))
-		return s.runChild(command.Context(), "", ssh, sshArguments(user, namespace, name, proxy, arguments[1:])...)
+		return s.ssh(command.Context(), user, name, port, timeout, arguments[1:])
 	}
 	return command
+}
+
+// ssh runs the local ssh when the machine can be reached. What is wrong before is said here, in one line: ssh would only say that
+// its proxy ended.
+func (s *session) ssh(ctx context.Context, user, name string, port uint16, timeout time.Duration, more []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ssh, err := exec.LookPath("ssh")
+	if err != nil {
+		return fmt.Errorf("the local ssh is needed: %w", err)
+	}
+	if _, err := s.get(ctx, name); err != nil {
+		return err
+	}
+	connection, err := s.openWhenUp(ctx, opening{name: name, path: portPath(port), timeout: timeout, forPort: true})
+	if err != nil {
+		return err
+	}
+	if err := connection.Close(); err != nil {
+		return err
+	}
+	// Only now it is known which run of the machine it is.
+	vs, err := s.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	knownHosts, err := knownHosts()
+	if err != nil {
+		return err
+	}
+	// ssh itself runs this program again, which carries its bytes to the machine. It connects by the kubeconfig that ssh gets.
+	proxy := []string{self}
+	if timeout := text(s.flags.Timeout); timeout != "" && timeout != "0" {
+		proxy = append(proxy, "--request-timeout", timeout) // A kubeconfig has no room for it.
+	}
+	target := sshTarget{user: user, namespace: vs.Namespace, name: name, key: hostKeyAlias(vs), knownHosts: knownHosts}
+	target.proxy = append(proxy, "port-forward", "--stdio", "--namespace", vs.Namespace, name, fmt.Sprint(port))
+	return s.runChild(ctx, "", ssh, target.arguments(more)...)
+}
+
+// hostKeyAlias is the name under which ssh remembers the key of a machine. Another machine of the same name is another one. A root
+// disk that is lost at every stop has a new key in every run.
+func hostKeyAlias(vs *v1beta1.VirtualServer) string {
+	uid := vs.UID
+	if vs.Spec.Storage.Root.Ephemeral {
+		uid = vs.Status.VM.InstanceUID
+	}
+	return strings.Join([]string{"vs", vs.Name, vs.Namespace, string(uid)}, ".")
+}
+
+// knownHosts is the file with the keys of machines. It is not ssh's own: nobody else connects to these names.
+func knownHosts() (string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(home, ".ssh")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, "kubectl-vs_known_hosts"), nil
 }
 
 // completeLogin completes the name behind a user.
@@ -60,27 +126,34 @@ func (s *session) completeLogin(command *cobra.Command, arguments []string, pref
 	return names, directive
 }
 
-// sshArguments are ssh's own. The host alias keeps the keys of different machines apart in known_hosts.
-func sshArguments(user, namespace, name string, proxy, more []string) []string {
-	quoted := make([]string, len(proxy))
-	for i, word := range proxy {
+// arguments are ssh's own. Of several values for an option ssh takes the first, so the user's stand before the defaults. A key that
+// is new is accepted: the way to the machine is that of the cluster's API, and ends at the machine that has this UID.
+func (t *sshTarget) arguments(more []string) []string {
+	quoted := make([]string, len(t.proxy))
+	for i, word := range t.proxy {
 		quoted[i] = "'" + strings.ReplaceAll(strings.ReplaceAll(word, "%", "%%"), "'", `'\''`) + "'"
 	}
-	alias := "vs." + name + "." + namespace
-	arguments := []string{"-o", "ProxyCommand=" + strings.Join(quoted, " "), "-o", "HostKeyAlias=" + alias}
-	if user != "" {
-		arguments = append(arguments, "-l", user)
+	arguments := []string{"-o", "ProxyCommand=" + strings.Join(quoted, " "), "-o", "HostKeyAlias=" + t.key}
+	if t.user != "" {
+		arguments = append(arguments, "-l", t.user)
 	}
-	var options, remote []string
+	options, remote := splitSSH(more)
+	arguments = append(arguments, options...)
+	arguments = append(arguments,
+		"-o", `UserKnownHostsFile="`+strings.ReplaceAll(filepath.ToSlash(t.knownHosts), "%", "%%")+`"`, "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR",
+		"vs."+t.name+"."+t.namespace)
+	return append(arguments, remote...)
+}
+
+// splitSSH tells the options of ssh from the command for the machine.
+func splitSSH(more []string) (options, remote []string) {
 	for i, word := range more {
 		if !strings.HasPrefix(word, "-") && (i == 0 || !takesValue(more[i-1])) {
-			remote = more[i:]
-			break
+			return options, more[i:]
 		}
 		options = append(options, word)
 	}
-	arguments = append(arguments, options...)
-	return append(append(arguments, alias), remote...)
+	return options, nil
 }
 
 // takesValue says whether an option of ssh is followed by its value (ssh(1)).

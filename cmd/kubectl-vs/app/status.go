@@ -1,37 +1,48 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 func (s *session) statusCommand() *cobra.Command {
+	var all bool
 	printFlags := genericclioptions.NewPrintFlags("").WithTypeSetter(scheme.Scheme)
-	command := s.named(&cobra.Command{
-		Use:     "status NAME",
-		Short:   "Show the state of a machine on one page",
-		Example: "  kubectl vs status my-vs",
+	command := s.namedOrAll(&cobra.Command{
+		Use:     "status [NAME]",
+		Short:   "Show the state of a machine on one page, or of all in one table",
+		Example: "  kubectl vs status my-vs\n  kubectl vs status",
 	})
 	printFlags.AddFlags(command)
+	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "look into all namespaces")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		printer, err := printerOf(printFlags)
 		if err != nil {
 			return err
 		}
-		vs, err := s.get(command.Context(), arguments[0])
+		namespace, name, err := s.scope(all, arguments)
+		switch {
+		case err != nil:
+			return err
+		case name == "":
+			return s.statusOfAll(command.Context(), namespace, printer, text(printFlags.OutputFormat) == "name")
+		}
+		vs, err := s.get(command.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -42,6 +53,70 @@ func (s *session) statusCommand() *cobra.Command {
 		return writeStatus(s.Out, vs, time.Now())
 	}
 	return command
+}
+
+// statusOfAll prints what "kubectl get" would. An empty namespace is all of them. A printer of names takes no list, only each of it.
+func (s *session) statusOfAll(ctx context.Context, namespace string, printer printers.ResourcePrinter, each bool) error {
+	group, err := s.group()
+	if err != nil {
+		return err
+	}
+	if printer != nil {
+		list, err := group.VirtualServers(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			list.Items[i].SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+			if each {
+				if err := printer.PrintObj(&list.Items[i], s.Out); err != nil {
+					return err
+				}
+			}
+		}
+		if each {
+			return nil
+		}
+		list.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServerList"))
+		return printer.PrintObj(list, s.Out)
+	}
+	table, err := tableOf(ctx, group.RESTClient().Get().NamespaceIfScoped(namespace, namespace != "").Resource("virtualservers"))
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(table.Rows) > 0:
+		return printers.NewTablePrinter(printers.PrintOptions{WithNamespace: namespace == ""}).PrintObj(table, s.Out)
+	case namespace == "":
+		_, err = fmt.Fprintln(s.ErrOut, "No resources found")
+	default:
+		_, err = fmt.Fprintf(s.ErrOut, "No resources found in %s namespace.\n", namespace)
+	}
+	return err
+}
+
+// tableOf asks the server for its own table.
+func tableOf(ctx context.Context, request *rest.Request) (*metav1.Table, error) {
+	answer := request.SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(ctx)
+	if err := answer.Error(); err != nil {
+		return nil, err
+	}
+	content, err := answer.Raw()
+	if err != nil {
+		return nil, err
+	}
+	table := &metav1.Table{}
+	if err := json.Unmarshal(content, table); err != nil {
+		return nil, err
+	}
+	for i := range table.Rows {
+		about := &metav1.PartialObjectMetadata{}
+		if err := json.Unmarshal(table.Rows[i].Object.Raw, about); err != nil {
+			return nil, err
+		}
+		table.Rows[i].Object.Object = about
+	}
+	return table, nil
 }
 
 // writeStatus writes what a person asks first: is it up, where, and what happened to it.
@@ -58,7 +133,7 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	row("Message", status.Message)
 	row("Run strategy", fmt.Sprintf("%s (created with %s)", status.RunStrategy, vs.Spec.RunStrategy))
 	row("Machine", status.VM.Name)
-	row("CPU, memory", fmt.Sprintf("%s, %s", vs.Spec.Resources.CPU.Cores.String(), vs.Spec.Resources.Memory.String()))
+	row("CPU, memory", sizes(vs))
 	row("Node", status.Node)
 	row("Addresses", strings.Join(status.IPAddresses, ", "))
 	if status.GuestOS != nil {
@@ -68,13 +143,14 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 		row("Import", fmt.Sprintf("%s, %s, %d restarts", status.Import.Phase, status.Import.Progress, status.Import.Restarts))
 	}
 	if pending := status.PendingOperation; pending != nil {
-		row("Pending", fmt.Sprintf("%s by %s %s ago. %s", pending.Type, pending.RequestedBy, ago(now, pending.RequestedAt.Time), pending.Message))
+		row("Pending", joined(fmt.Sprintf("%s by %s %s ago.", pending.Type, pending.RequestedBy, ago(now, pending.RequestedAt.Time)),
+			unlessSaid(status.Message, pending.Message)))
 	}
 	if status.StopDeadline != nil {
 		row("Killed at", status.StopDeadline.Format(time.TimeOnly))
 	}
 	if failure := status.LastFailure; failure != nil {
-		row("Last failure", fmt.Sprintf("%s %s ago. %s", failure.Reason, ago(now, failure.Time.Time), failure.Message))
+		row("Last failure", joined(fmt.Sprintf("%s %s ago.", failure.Reason, ago(now, failure.Time.Time)), unlessSaid(status.Message, failure.Message)))
 	}
 	fmt.Fprintln(table)
 	line(table, "CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE")
@@ -85,6 +161,20 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	writeDisks(table, status.Disks)
 	writeOperations(table, status.Operations, now)
 	return table.Flush()
+}
+
+// sizes are what the machine runs with, and what it will have after a restart if that differs.
+func sizes(vs *v1beta1.VirtualServer) string {
+	wanted := fmt.Sprintf("%s, %s", vs.Spec.Resources.CPU.Cores.String(), vs.Spec.Resources.Memory.String())
+	runs := vs.Status.Resources
+	if runs == nil {
+		return wanted
+	}
+	now := fmt.Sprintf("%d, %s", runs.Cores, runs.Memory.String())
+	if int(runs.Cores) == vs.Spec.Resources.CPU.Cores.IntValue() && runs.Memory.Cmp(vs.Spec.Resources.Memory) == 0 {
+		return wanted
+	}
+	return fmt.Sprintf("%s (%s after a restart)", now, wanted)
 }
 
 func writeDisks(out io.Writer, disks []v1beta1.DiskStatus) {
@@ -113,39 +203,3 @@ func writeOperations(out io.Writer, operations []v1beta1.OperationRecord, now ti
 }
 
 func ago(now, then time.Time) string { return duration.HumanDuration(now.Sub(then)) }
-
-func (s *session) eventsCommand() *cobra.Command {
-	return s.named(&cobra.Command{
-		Use:     "events NAME",
-		Short:   "Show what happened to a machine",
-		Example: "  kubectl vs events my-vs",
-		RunE: func(command *cobra.Command, arguments []string) error {
-			vs, err := s.get(command.Context(), arguments[0])
-			if err != nil {
-				return err
-			}
-			kube, err := s.kube()
-			if err != nil {
-				return err
-			}
-			list, err := kube.CoreV1().Events(vs.Namespace).List(command.Context(), metav1.ListOptions{
-				FieldSelector: "involvedObject.kind=VirtualServer,involvedObject.name=" + vs.Name,
-			})
-			if err != nil {
-				return err
-			}
-			return writeEvents(s.Out, list.Items, time.Now())
-		},
-	})
-}
-
-func writeEvents(out io.Writer, events []corev1.Event, now time.Time) error {
-	slices.SortStableFunc(events, func(a, b corev1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
-	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	line(table, "LAST SEEN", "TYPE", "REASON", "MESSAGE")
-	for i := range events {
-		event := &events[i]
-		line(table, ago(now, lastSeen(event)), event.Type, event.Reason, event.Message)
-	}
-	return table.Flush()
-}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -88,7 +86,7 @@ func dial(ctx context.Context, config *rest.Config, location *url.URL) (*websock
 		return connection, nil
 	}
 	if response != nil {
-		return nil, statusError(response)
+		return nil, refusalOf(response)
 	}
 	return nil, err
 }
@@ -102,30 +100,6 @@ type headerRecorder struct{ header http.Header }
 func (r *headerRecorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.header = request.Header.Clone()
 	return nil, errRecorded
-}
-
-// refusal is why the server did not open a stream.
-type refusal struct {
-	code    int
-	message string
-}
-
-// Error implements error.
-func (r *refusal) Error() string { return plain(r.message) }
-
-// statusError turns a refusal into the message that the server gave.
-func statusError(response *http.Response) error {
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil {
-		return fmt.Errorf("%s: %w", response.Status, err)
-	}
-	refused := &refusal{code: response.StatusCode, message: response.Status + " " + strings.TrimSpace(string(body))}
-	status := metav1.Status{}
-	if json.Unmarshal(body, &status) == nil && status.Message != "" {
-		refused.message = fmt.Sprintf("%s (%s)", status.Message, response.Status)
-	}
-	return refused
 }
 
 // copyStream moves bytes both ways until one side ends, and returns why: nil for a normal end. The caller's reader may

@@ -109,16 +109,6 @@ func TestAStreamCarriesEveryByte(t *testing.T) {
 	assert.True(t, bytes.Equal(content, out.Bytes()))
 }
 
-func TestARefusalShowsTheMessageOfTheServer(t *testing.T) {
-	for name, test := range map[string]struct{ body, want string }{
-		"a Status":  {`{"kind":"Status","message":"ann holds the console"}`, "ann holds the console (409 Conflict)"},
-		"something": {"an old proxy\n", "409 Conflict an old proxy"},
-	} {
-		response := &http.Response{Status: "409 Conflict", StatusCode: http.StatusConflict, Body: io.NopCloser(strings.NewReader(test.body))}
-		assert.EqualError(t, statusError(response), test.want, name)
-	}
-}
-
 func TestADialShowsCredentials(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

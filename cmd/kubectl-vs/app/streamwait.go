@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 const (
@@ -21,8 +22,26 @@ const (
 	betweenTries = time.Second
 )
 
+// opening is a stream to a machine that may not be up yet.
+type opening struct {
+	name string
+	// path is the subresource and what follows it.
+	path []string
+	// timeout is how long to wait for the machine; 0 not at all.
+	timeout time.Duration
+	// takeOver ends the session of whoever is connected.
+	takeOver bool
+	// forPort waits as well for a program in the guest that listens on the port.
+	forPort bool
+}
+
+// passes says whether a refusal is about something that may be otherwise a moment later.
+func (o *opening) passes(err error) bool {
+	return apierrors.IsBadRequest(err) || o.forPort && apierrors.HasStatusCause(err, v1beta1.CausePortClosed)
+}
+
 // openWhenUp opens a stream to a machine, which may be starting. What it returns leads to the machine.
-func (s *session) openWhenUp(ctx context.Context, name string, timeout time.Duration, takeOver bool, kind string) (*websocket.Conn, error) {
+func (s *session) openWhenUp(ctx context.Context, o opening) (*websocket.Conn, error) {
 	config, err := s.config()
 	if err != nil {
 		return nil, err
@@ -32,24 +51,23 @@ func (s *session) openWhenUp(ctx context.Context, name string, timeout time.Dura
 		atOnce = min(atOnce, config.Timeout/2)
 	}
 	query := url.Values{}
-	if takeOver {
+	if o.takeOver {
 		query.Set("takeOver", "true")
 	}
-	shown, deadline := "", time.Now().Add(timeout)
+	shown, deadline := "", time.Now().Add(o.timeout)
 	for {
-		connection, err := s.open(ctx, name, query, kind)
+		connection, err := s.open(ctx, o.name, query, o.path...)
 		if err != nil && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		var refused *refusal
-		if err == nil || !errors.As(err, &refused) || refused.code != http.StatusBadRequest || timeout <= 0 {
+		var refused *apierrors.StatusError
+		if err == nil || !errors.As(err, &refused) || !o.passes(refused) || o.timeout <= 0 {
 			return connection, err
 		}
-		// What follows is advice for those who ask the server by themselves.
-		why, _, _ := strings.Cut(refused.Error(), ";")
+		why := plain(refused.ErrStatus.Message)
 		left := time.Until(deadline)
 		if left <= 0 {
-			return nil, fmt.Errorf("not connected after %v: %s", timeout, why)
+			return nil, fmt.Errorf("not connected after %v: %s (try: %s)", o.timeout, why, s.again("why", o.name))
 		}
 		if why != shown {
 			fmt.Fprintf(s.ErrOut, "Waiting for the machine: %s\n", why)

@@ -21,7 +21,7 @@ func startingMachine(t *testing.T, tries int, code int, asked chan<- string) (fl
 		asked <- r.URL.RawQuery
 		if len(asked) <= tries {
 			w.WriteHeader(code)
-			_, _ = w.Write([]byte(`{"kind":"Status","message":"virtualserver \"my-vs\" is not up yet (Starting); try again"}`))
+			_, _ = w.Write([]byte(`{"kind":"Status","message":"virtualserver \"my-vs\" is not up yet (Starting)"}`))
 			return
 		}
 		connection, err := (&websocket.Upgrader{Subprotocols: []string{plainProtocol}}).Upgrade(w, r, nil)
@@ -63,9 +63,9 @@ func TestAConsoleGivesUpWaiting(t *testing.T) {
 		timeout string
 		want    string
 	}{
-		"after the time": {http.StatusBadRequest, "1500ms", `not connected after 1.5s: virtualserver "my-vs" is not up yet (Starting)`},
+		"after the time": {http.StatusBadRequest, "1500ms", `not connected after 1.5s: virtualserver "my-vs" is not up yet (Starting) (try: kubectl vs why my-vs --server=http://`},
 		"at once":        {http.StatusBadRequest, "0", `virtualserver "my-vs" is not up yet (Starting)`},
-		"for good":       {http.StatusConflict, "1h", "409"},
+		"for good":       {http.StatusConflict, "1h", "is not up yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := make(chan string, 9)

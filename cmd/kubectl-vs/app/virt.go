@@ -20,16 +20,58 @@ const virtPrefix = "/apis/" + v1beta1.GroupName + "/v1beta1/kubevirt"
 // overlayContext names the cluster, the context and, if flags change it, the user in the kubeconfig that virtctl and ssh get.
 const overlayContext = "kubectl-vs-connection"
 
+// served are virtctl's commands that work through the prefix (docs/streams.md), with what they do.
+func served() [][2]string {
+	return [][2]string{
+		{"addvolume", "add a volume to the running machine"},
+		{"console", "connect to the serial console"},
+		{"fslist", "list the filesystems that the guest agent reports"},
+		{"guestosinfo", "show the operating system that the guest agent reports"},
+		{"memory-dump", "dump the memory to a claim: get or remove; the claim must exist"},
+		{"migrate", "move the machine to another node"},
+		{"pause", "freeze the guest: pause vm NAME"},
+		{"port-forward", "forward local ports: port-forward vm/NAME [LOCAL:]REMOTE"},
+		{"removevolume", "remove a volume that was added"},
+		{"reset", "reset the guest, as the button does"},
+		{"restart", "restart the machine"},
+		{"scp", "copy files: scp FILE USER@vm/NAME:PATH"},
+		{"soft-reboot", "ask the guest to reboot"},
+		{"ssh", "log in: ssh USER@vm/NAME"},
+		{"start", "start the machine"},
+		{"stop", "stop the machine"},
+		{"unpause", "let a paused guest go on: unpause vm NAME"},
+		{"usbredir", "lend a local USB device to the machine"},
+		{"userlist", "list the users that the guest agent reports"},
+		{"version", "show the versions of virtctl and KubeVirt"},
+		{"vnc", "show the screen; vnc screenshot NAME saves a picture"},
+	}
+}
+
 func (s *session) virtCommand() *cobra.Command {
+	long := &strings.Builder{}
+	long.WriteString("Run a command of virtctl (kubectl virt) on a VirtualServer, by its own name. The flags for the connection\n" +
+		"must stand before the word virt. These commands work:\n\n")
+	for _, command := range served() {
+		fmt.Fprintf(long, "  %-14s %s\n", command[0], command[1])
+	}
+	long.WriteString("\nThe others of virtctl are not about one machine, or are not served by the name of a VirtualServer. Their flags:\n" +
+		"kubectl vs virt COMMAND --help.")
 	return &cobra.Command{
-		Use:   "virt VIRTCTL-ARGUMENTS",
-		Short: "Run any command of virtctl on a VirtualServer, by its own name",
-		Long: "Run any command of virtctl (kubectl virt) on a VirtualServer, by its own name. The flags for the connection\n" +
-			"must stand before the word virt.",
-		Example: "  kubectl vs virt guestosinfo my-vs\n  kubectl vs -n team virt pause vm my-vs\n  kubectl vs virt ssh root@vm/my-vs",
+		Use:   "virt COMMAND ARGUMENTS",
+		Short: "Run a command of virtctl on a VirtualServer, by its own name",
+		Long:  long.String(),
+		Example: "  kubectl vs virt guestosinfo my-vs\n  kubectl vs -n team virt pause vm my-vs\n  kubectl vs virt ssh root@vm/my-vs\n" +
+			"  kubectl vs virt scp notes.txt root@vm/my-vs:/root/",
 		// Everything after the word virt is virtctl's.
 		DisableFlagParsing: true,
+		ValidArgsFunction:  s.completeVirt,
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if asksForHelp(arguments) {
+				return command.Help()
+			}
+			if err := refuseCommand(arguments[0]); err != nil {
+				return err
+			}
 			if err := refuseConnection(arguments); err != nil {
 				return err
 			}
@@ -40,6 +82,55 @@ func (s *session) virtCommand() *cobra.Command {
 			return s.runChild(command.Context(), virtPrefix, program, arguments...)
 		},
 	}
+}
+
+// asksForHelp says whether the arguments ask for the list of commands. virtctl's own has many that do not work here.
+func asksForHelp(arguments []string) bool {
+	return len(arguments) == 0 || arguments[0] == "-h" || arguments[0] == "--help" || len(arguments) == 1 && arguments[0] == "help"
+}
+
+// refuseCommand refuses what virtctl knows and the prefix does not serve. A flag of virtctl's may stand first; it is virtctl's to read.
+func refuseCommand(word string) error {
+	if strings.HasPrefix(word, "-") || word == "help" {
+		return nil
+	}
+	if slices.ContainsFunc(served(), func(command [2]string) bool { return command[0] == word }) {
+		return nil
+	}
+	return fmt.Errorf("%q does not work by the name of a VirtualServer; kubectl vs virt --help lists what does", word)
+}
+
+// completeVirt completes a command of virtctl, and the name behind it in the form that the command wants.
+func (s *session) completeVirt(command *cobra.Command, arguments []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(arguments) == 0 {
+		var found []string
+		for _, known := range served() {
+			if strings.HasPrefix(known[0], prefix) {
+				found = append(found, known[0]+"\t"+known[1])
+			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+	switch arguments[0] {
+	case "pause", "unpause":
+		if len(arguments) == 1 {
+			return []string{"vm"}, cobra.ShellCompDirectiveNoFileComp
+		}
+	case "ssh", "scp", "port-forward":
+		user, name := "", prefix
+		if at := strings.LastIndex(prefix, "@"); at >= 0 {
+			user, name = prefix[:at+1], prefix[at+1:]
+		}
+		names, directive := s.completeName(command, nil, strings.TrimPrefix(name, "vm/"))
+		for i := range names {
+			names[i] = user + "vm/" + names[i]
+		}
+		if arguments[0] == "scp" {
+			directive = cobra.ShellCompDirectiveDefault // A local file is as good.
+		}
+		return names, directive
+	}
+	return s.completeName(command, nil, prefix)
 }
 
 // refuseConnection refuses the flags that choose a server after the word virt. virtctl would obey them, and would go to KubeVirt

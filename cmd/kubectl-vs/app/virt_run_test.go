@@ -2,7 +2,6 @@ package app
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -97,26 +96,42 @@ func TestFlagsBeforeAnyCommand(t *testing.T) {
 	require.ErrorContains(t, err, `unknown command "stat" for "kubectl vs", did you mean status?`)
 }
 
-// ssh runs this program again, which must connect as this one was told. Nobody else may read how.
-func TestSSHHandsTheConnectionOn(t *testing.T) {
-	keep := program(t, "ssh", `echo "$@" > "$KEEP/arguments"; file=${KUBECONFIG%%:*}; echo "$file" > "$KEEP/file"
-stat -c %a "$file" "$(dirname "$file")" > "$KEEP/modes"; cp "$file" "$KEEP/kubeconfig"; exit 7`)
-	err := runOn(t, "--token", "secret", "--as", "eve", "--as-uid", "e-1", "--as-group", "g1", "--as-group", "g2", "--as-user-extra", "k=v",
-		"--insecure-skip-tls-verify", "--request-timeout", "7s", "--context", "rare", "-n", "mine", "ssh", "root@my-vs", "--", "uptime")
-	var exit *exec.ExitError
-	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, 7, exit.ExitCode())
+// virtctl's own help lists what does not work by the name of a VirtualServer, and would try it.
+func TestVirtServesWhatItLists(t *testing.T) {
+	keep := program(t, "virtctl", `echo "$@" > "$KEEP/arguments"`)
+	for _, help := range [][]string{{"virt"}, {"virt", "--help"}, {"virt", "-h"}, {"virt", "help"}} {
+		text, err := run(t, help...)
+		require.NoError(t, err)
+		for _, command := range served() {
+			assert.Contains(t, text, "\n  "+command[0]+" ")
+		}
+		for _, other := range []string{"image-upload", "vmexport", "guestfs", "credentials", "adm", "expand"} {
+			assert.NotContains(t, text, other)
+		}
+	}
+	for _, other := range []string{"image-upload", "vmexport", "guestfs", "credentials", "expand", "frobnicate"} {
+		require.ErrorContains(t, runOn(t, "virt", other, "my-vs"), `"`+other+`" does not work by the name of a VirtualServer`)
+	}
+	assert.NoFileExists(t, filepath.Join(keep, "arguments"))
+	for _, passed := range [][]string{{"console", "--help"}, {"help", "scp"}, {"-v", "5", "pause", "vm", "my-vs"}, {"scp", "a", "vm/my-vs:b"}, {"version"}} {
+		require.NoError(t, runOn(t, append([]string{"virt"}, passed...)...))
+		assert.Equal(t, passed, words(t, filepath.Join(keep, "arguments")))
+	}
+}
 
-	arguments := strings.Join(words(t, filepath.Join(keep, "arguments")), " ")
-	assert.Contains(t, arguments, "'--request-timeout' '7s' 'port-forward' '--stdio' '--namespace' 'mine' 'my-vs' '22'")
-	assert.NotContains(t, arguments, "secret")
-	made, err := clientcmd.LoadFromFile(filepath.Join(keep, "kubeconfig"))
-	require.NoError(t, err)
-	cluster, user := made.Clusters[overlayContext], made.AuthInfos[overlayContext]
-	assert.Equal(t, "https://there:6443/behind/a/path", cluster.Server)
-	assert.True(t, cluster.InsecureSkipTLSVerify)
-	assert.Equal(t, []any{"secret", "eve", "e-1", []string{"g1", "g2"}, map[string][]string{"k": {"v"}}},
-		[]any{user.Token, user.Impersonate, user.ImpersonateUID, user.ImpersonateGroups, user.ImpersonateUserExtra})
-	assert.Equal(t, []string{"600", "700"}, words(t, filepath.Join(keep, "modes")))
-	assert.NoDirExists(t, filepath.Dir(words(t, filepath.Join(keep, "file"))[0]), "it is gone with ssh")
+func TestVirtCompletes(t *testing.T) {
+	here := newCluster(t, machine())
+	for want, typed := range map[string][]string{
+		"my-vs\tRunning\n":             {"guestosinfo", "m"},
+		"vm/my-vs\tRunning\n":          {"ssh", "vm/m"},
+		"root@vm/my-vs\tRunning\n":     {"scp", "file", "root@vm/"},
+		"root@vm/my-vs\tRunning\n:4\n": {"ssh", "root@"},
+		"vm\n":                         {"pause", ""},
+		"my-vs\tRunning\n:4\n":         {"pause", "vm", ""},
+		"migrate\tmove the machine":    {"mig"},
+	} {
+		got := here.runs(t, nil, append([]string{"__complete", "virt"}, typed...)...)
+		assert.Contains(t, got.out, want, typed)
+		assert.NotContains(t, got.out, "image-upload")
+	}
 }

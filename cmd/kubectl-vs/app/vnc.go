@@ -63,7 +63,7 @@ func (s *session) vncCommand() *cobra.Command {
 }
 
 func (s *session) screenshot(ctx context.Context, name, file string) error {
-	kube, err := s.kube()
+	group, err := s.group()
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,12 @@ func (s *session) screenshot(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	picture, err := kube.Discovery().RESTClient().Get().AbsPath(resourcePath(namespace, name, "vnc", "screenshot")).DoRaw(ctx)
+	answer := group.RESTClient().Get().AbsPath(resourcePath(namespace, name, "vnc", "screenshot")).Do(ctx)
+	// Error reads the Status of a refusal, which Raw does not.
+	if err := answer.Error(); err != nil {
+		return err
+	}
+	picture, err := answer.Raw()
 	if err != nil {
 		return err
 	}
@@ -82,7 +87,7 @@ func (s *session) screenshot(ctx context.Context, name, file string) error {
 func (s *session) vnc(ctx context.Context, name string, port uint16, proxyOnly bool, timeout time.Duration, takeOver bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	connection, err := s.openWhenUp(ctx, name, timeout, takeOver, "vnc")
+	connection, err := s.openWhenUp(ctx, opening{name: name, path: []string{"vnc"}, timeout: timeout, takeOver: takeOver})
 	if err != nil {
 		return err
 	}

@@ -30,16 +30,16 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// cluster answers every stream with "here" and every other request with a VirtualServer, and notes what it was asked.
-type cluster struct {
+// proxiedCluster answers every stream with "here" and every other request with a VirtualServer, and notes what it was asked.
+type proxiedCluster struct {
 	*httptest.Server
 	mu    sync.Mutex
 	asked []string
 }
 
-func newCluster(t *testing.T) *cluster {
+func newProxiedCluster(t *testing.T) *proxiedCluster {
 	t.Helper()
-	c := &cluster{}
+	c := &proxiedCluster{}
 	c.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		c.asked = append(c.asked, r.URL.Path)
@@ -61,7 +61,7 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-func (c *cluster) paths() []string {
+func (c *proxiedCluster) paths() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	asked := c.asked
@@ -70,7 +70,7 @@ func (c *cluster) paths() []string {
 }
 
 // authority is the CA of the servers of httptest, which all have the same.
-func (c *cluster) authority() []byte {
+func (c *proxiedCluster) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})
 }
 
@@ -198,7 +198,7 @@ func socksProxy(t *testing.T, used func(), target string) string {
 
 // Streams go the way that every other request goes. The name of the cluster is known to the proxy only.
 func TestStreamsGoThroughTheProxyOfTheKubeconfig(t *testing.T) {
-	server := newCluster(t)
+	server := newProxiedCluster(t)
 	target := server.Listener.Addr().String()
 	var count atomic.Int32
 	used := func() { count.Add(1) }
@@ -241,7 +241,7 @@ func TestStreamsGoThroughTheProxyOfTheEnvironment(t *testing.T) {
 		require.NoError(t, command.ExecuteContext(t.Context()))
 		return
 	}
-	server := newCluster(t)
+	server := newProxiedCluster(t)
 	var used atomic.Int32
 	proxy := httptest.NewServer(connectProxy(func() { used.Add(1) }, server.Listener.Addr().String()))
 	defer proxy.Close()
@@ -284,7 +284,7 @@ func TestStreamsGoThroughTheProxyOfTheEnvironment(t *testing.T) {
 
 // Rancher and its like serve many clusters behind one address, each under a path.
 func TestThePathOfTheServerIsKept(t *testing.T) {
-	server := newCluster(t)
+	server := newProxiedCluster(t)
 	for _, path := range []string{"", "/", "/k8s/clusters/c-abc", "/k8s/clusters/c-abc/", "/a%20b/c", "/x/apis"} {
 		for command, paths := range ways() {
 			t.Run(path+" "+command, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestThePathOfTheServerIsKept(t *testing.T) {
 func TestTheProxyCommandOfSSHConnectsAsTheCommandDoes(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), `it's a "folder" with 100%`)
 	require.NoError(t, os.MkdirAll(folder, 0o700))
-	server := newCluster(t)
+	server := newProxiedCluster(t)
 	authority := filepath.Join(folder, "ca file.pem")
 	require.NoError(t, os.WriteFile(authority, server.authority(), 0o600))
 	other := filepath.Join(folder, "other config")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -49,8 +51,8 @@ func (s *session) whyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			writeChain(s.Out, explain(found))
-			if hint := hint(found); hint != "" {
+			writeChain(s.Out, explain(found, time.Now()))
+			if hint := s.hint(found); hint != "" {
 				fmt.Fprintln(s.Out, "\nHint:", hint)
 			}
 			if len(found.hidden) > 0 {
@@ -126,7 +128,7 @@ func (e *evidence) note(kind string, err error) error {
 }
 
 // explain builds the chain. Each link is the cause of the one before.
-func explain(e *evidence) []link {
+func explain(e *evidence, now time.Time) []link {
 	status := &e.server.Status
 	chain := []link{{"VirtualServer " + e.server.Name, firstOf(string(status.PrintableStatus), "not seen by the controller yet")}}
 	add := func(object, says string) { chain = append(chain, link{object, says}) }
@@ -134,19 +136,22 @@ func explain(e *evidence) []link {
 		chain[0].says += ": " + status.Message
 	}
 	if pending := status.PendingOperation; pending != nil {
-		add(fmt.Sprintf("Operation %s by %s", pending.Type, pending.RequestedBy), "pending. "+pending.Message)
+		add(fmt.Sprintf("Operation %s by %s", pending.Type, pending.RequestedBy), joined("pending.", unlessSaid(status.Message, pending.Message)))
 	}
 	for _, wanted := range []struct {
 		kind string
 		bad  metav1.ConditionStatus
 	}{
 		{v1beta1.ConditionReconciled, metav1.ConditionFalse}, {v1beta1.ConditionDataImported, metav1.ConditionFalse},
-		{v1beta1.ConditionFailure, metav1.ConditionTrue},
+		{v1beta1.ConditionFailure, metav1.ConditionTrue}, {v1beta1.ConditionRestartRequired, metav1.ConditionTrue},
 	} {
 		condition := meta.FindStatusCondition(status.Conditions, wanted.kind)
 		if condition != nil && condition.Status == wanted.bad && !e.isNoCause(condition) {
-			add("Condition "+wanted.kind, fmt.Sprintf("%s, %s", condition.Reason, condition.Message))
+			add("Condition "+wanted.kind, strings.TrimRight(condition.Reason+", "+unlessSaid(status.Message, condition.Message), ", "))
 		}
+	}
+	if failure := recentFailure(status, now); failure != nil {
+		add("Last failure", fmt.Sprintf("%s, %s ago%s", failure.Reason, ago(now, failure.Time.Time), before(". ", unlessSaid(status.Message, failure.Message))))
 	}
 	e.explainDisk(add)
 	e.explainPod(add)
@@ -154,10 +159,22 @@ func explain(e *evidence) []link {
 	return chain
 }
 
+// recent is how long a failure is news: whoever looks in the morning wants to know of the night.
+const recent = 24 * time.Hour
+
+// recentFailure is an unexpected end from which the machine has recovered, or nil. One from which it has not is a condition.
+func recentFailure(status *v1beta1.VirtualServerStatus, now time.Time) *v1beta1.MachineFailure {
+	failure := status.LastFailure
+	if failure == nil || now.Sub(failure.Time.Time) > recent || meta.IsStatusConditionTrue(status.Conditions, v1beta1.ConditionFailure) {
+		return nil
+	}
+	return failure
+}
+
 // isNoCause says that a machine is not stopped because its disk is not imported yet: that comes with the first start.
 func (e *evidence) isNoCause(condition *metav1.Condition) bool {
 	return e.server.Status.PrintableStatus == v1beta1.StatusStopped &&
-		condition.Type == v1beta1.ConditionDataImported && importsOnStart(condition)
+		condition.Type == v1beta1.ConditionDataImported && await.ImportsOnStart(condition)
 }
 
 func (e *evidence) explainDisk(add func(object, says string)) {
@@ -220,8 +237,8 @@ func (e *evidence) lastWarning(kind, name string) string {
 }
 
 // hint says what to do about the deepest cause.
-func hint(e *evidence) string {
-	status := &e.server.Status
+func (s *session) hint(e *evidence) string {
+	status, name := &e.server.Status, e.server.Name
 	switch {
 	case e.storageClass != "" || classIsMissing(status):
 		return "name one of 'kubectl get storageclasses' in spec.storage.root.pvc.storageClassName, in a new VirtualServer."
@@ -230,13 +247,15 @@ func hint(e *evidence) string {
 	case status.PrintableStatus == v1beta1.StatusFailedUnschedulable:
 		return "ask for fewer resources, or ask an administrator what the nodes offer."
 	case status.PrintableStatus == v1beta1.StatusCrashLoopBackOff:
-		return "look at the console while it starts: kubectl vs console " + e.server.Name
+		return "look at the console while it starts: " + s.again("console", name)
 	case status.PrintableStatus == v1beta1.StatusUnknown:
 		return "the node is silent. Ask an administrator whether it is down for good before you start the machine elsewhere."
 	case status.PrintableStatus == v1beta1.StatusPaused:
-		return "kubectl vs unpause " + e.server.Name
+		return s.again("unpause", name)
 	case status.PrintableStatus == v1beta1.StatusStopped:
-		return "kubectl vs start " + e.server.Name
+		return s.again("start", name)
+	case meta.IsStatusConditionTrue(status.Conditions, v1beta1.ConditionRestartRequired):
+		return s.again("restart", name)
 	}
 	return ""
 }
@@ -245,6 +264,14 @@ func hint(e *evidence) string {
 func classIsMissing(status *v1beta1.VirtualServerStatus) bool {
 	imported := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionDataImported)
 	return imported != nil && imported.Status == metav1.ConditionFalse && imported.Reason == "StorageClassNotFound"
+}
+
+// before is a text with something in front of it, or nothing.
+func before(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
 }
 
 func firstOf(texts ...string) string {

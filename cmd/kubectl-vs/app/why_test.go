@@ -161,14 +161,14 @@ func TestWhy(t *testing.T) {
 			found, err := gather(t.Context(), fake.NewClientset(test.world...), test.server)
 			require.NoError(t, err)
 			var chain []string
-			for _, link := range explain(found) {
+			for _, link := range explain(found, at(59).Time) {
 				chain = append(chain, link.object+": "+link.says)
 			}
 			assert.Equal(t, test.chain, chain)
 			if test.hint == "" {
-				assert.Empty(t, hint(found))
+				assert.Empty(t, aSession(t).hint(found))
 			}
-			assert.Contains(t, hint(found), test.hint)
+			assert.Contains(t, aSession(t).hint(found), test.hint)
 			assert.Empty(t, found.hidden)
 		})
 	}
@@ -183,5 +183,5 @@ func TestWhySaysWhatTheUserMayNotSee(t *testing.T) {
 	found, err := gather(t.Context(), client, machine())
 	require.NoError(t, err)
 	assert.Equal(t, "PersistentVolumeClaims, Pods, Nodes, Events", strings.Join(found.hidden, ", "))
-	assert.Len(t, explain(found), 1)
+	assert.Len(t, explain(found, at(59).Time), 1)
 }

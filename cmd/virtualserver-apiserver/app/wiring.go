@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	registryrest "k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -42,15 +43,25 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
+	namespaces, err := newNamespaces(ctx, o, generic)
+	if err != nil {
+		return nil, err
+	}
 	config := &apiserver.Config{
 		Generic: generic,
 		Extra: apiserver.ExtraConfig{
 			Storage: storage.Options{
-				Typer:    scheme.Scheme,
-				Machines: machineReader{instances: machines},
-				Clock:    clock.RealClock{},
+				Typer:      scheme.Scheme,
+				Namespaces: namespaces,
+				Machines:   machineReader{instances: machines},
+				Clock:      clock.RealClock{},
 			},
-			Subresources: streams.subresources,
+			Keeper:         namespaces.keeper,
+			KeepNamespaces: namespaces.keep,
+			Subresources: func(servers *storage.Storage) (map[string]registryrest.Storage, error) {
+				o.Servers.Set(servers.VirtualServer)
+				return streams.subresources(servers)
+			},
 			Handlers:     streams.handlers,
 			RequestInfo:  streams.requestInfo,
 			CloseStreams: streams.close,

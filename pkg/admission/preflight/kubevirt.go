@@ -33,7 +33,9 @@ const kubeVirtTTL = 30 * time.Second
 type kubeVirtState struct {
 	// known is false if nothing could be found out; installed is false if there is no KubeVirt.
 	known, installed bool
-	gates            []string
+	// version is nil if KubeVirt does not say it.
+	version *version.Version
+	gates   []string
 	// gatesAreGA is true from the version on that always allows filesystems of configuration.
 	gatesAreGA bool
 	// hostDevices are the GPUs that KubeVirt permits, nil for all.
@@ -87,6 +89,9 @@ func (s *kubeVirtState) add(kubeVirt *kubevirtv1.KubeVirt) {
 		s.gates = append(s.gates, developer.FeatureGates...)
 	}
 	observed, err := version.ParseGeneric(kubeVirt.Status.ObservedKubeVirtVersion)
+	if err == nil {
+		s.version = observed
+	}
 	s.gatesAreGA = err != nil || observed.AtLeast(version.MajorMinor(1, 8))
 	if permitted := config.PermittedHostDevices; permitted != nil {
 		s.hostDevices = []string{}

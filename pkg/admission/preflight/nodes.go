@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 )
 
 const (
@@ -33,6 +34,7 @@ func (p *Plugin) nodeWarnings(spec *tensorstack.VirtualServerSpec, path *field.P
 	if largest := largestOffer(nodes, corev1.ResourceMemory); largest.Cmp(spec.Resources.Memory) < 0 {
 		warnings = append(warnings, fmt.Sprintf("%s: no node has that much memory: the largest has %s", path.Child("memory"), largest.String()))
 	}
+	warnings = append(warnings, coresWarnings(nodes, spec.Resources.CPU, path.Child("cpu", "cores"))...)
 	if gpu := spec.Resources.GPU; gpu != nil {
 		warnings = append(warnings, gpuWarnings(nodes, gpu, path.Child("gpu"))...)
 	}
@@ -41,6 +43,30 @@ func (p *Plugin) nodeWarnings(spec *tensorstack.VirtualServerSpec, path *field.P
 		warnings = append(warnings, fmt.Sprintf("%s: no node offers the CPU model %q", path.Child("cpu", "model"), model))
 	}
 	return warnings
+}
+
+// coresWarnings compares with all cores of a node and not with what pods may have of them, because a machine's pod asks for a
+// part of each core only (KubeVirt's cpuAllocationRatio).
+func coresWarnings(nodes []*corev1.Node, cpu tensorstack.CPU, path *field.Path) []string {
+	cores, err := validation.Cores(cpu.Cores)
+	if err != nil {
+		return nil
+	}
+	var largest resource.Quantity
+	for _, node := range nodes {
+		has, found := node.Status.Capacity[corev1.ResourceCPU]
+		if !found {
+			has = node.Status.Allocatable[corev1.ResourceCPU]
+		}
+		if has.Cmp(largest) > 0 {
+			largest = has
+		}
+	}
+	if largest.IsZero() || largest.CmpInt64(int64(cores)) >= 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: no node has that many CPU cores: the largest has %s, so that the guest's cores share them and are slow, or the "+
+		"machine finds no node", path, largest.String())}
 }
 
 func gpuWarnings(nodes []*corev1.Node, gpu *tensorstack.GPU, path *field.Path) []string {

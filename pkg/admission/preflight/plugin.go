@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -45,15 +46,21 @@ type Plugin struct {
 	clock    clock.PassiveClock
 	client   kubernetes.Interface
 	kubeVirt *kubeVirtReader
+	// authorizer says which Secrets a user may read. Without it none is looked at.
+	authorizer authorizer.UnconditionalAuthorizer
+	// kubernetes reads the version of the cluster.
+	kubernetes *kubernetesReader
 
 	classes       storagelisters.StorageClassLister
 	claims        corelisters.PersistentVolumeClaimLister
 	nodes         corelisters.NodeLister
 	quotas        corelisters.ResourceQuotaLister
+	ranges        corelisters.LimitRangeLister
 	classesSynced cache.InformerSynced
 	claimsSynced  cache.InformerSynced
 	nodesSynced   cache.InformerSynced
 	quotasSynced  cache.InformerSynced
+	rangesSynced  cache.InformerSynced
 }
 
 var (
@@ -61,11 +68,14 @@ var (
 	_ initializer.WantsExternalKubeClientSet       = &Plugin{}
 	_ initializer.WantsExternalKubeInformerFactory = &Plugin{}
 	_ initializer.WantsDynamicClient               = &Plugin{}
+	_ initializer.WantsUnconditionalAuthorizer     = &Plugin{}
 )
 
 // NewPlugin returns a plugin that waits for its clients. The clock says how old a cached answer is.
 func NewPlugin(clock clock.PassiveClock) *Plugin {
-	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), clock: clock}
+	return &Plugin{
+		Handler: admission.NewHandler(admission.Create, admission.Update), clock: clock, kubernetes: &kubernetesReader{clock: clock},
+	}
 }
 
 // SetExternalKubeClientSet sets the client for lookups of ConfigMaps and ServiceAccounts, which are too many to cache.
@@ -88,6 +98,8 @@ func (p *Plugin) SetExternalKubeInformerFactory(factory informers.SharedInformer
 	p.nodes, p.nodesSynced = nodes.Lister(), nodes.Informer().HasSynced
 	quotas := factory.Core().V1().ResourceQuotas()
 	p.quotas, p.quotasSynced = quotas.Lister(), quotas.Informer().HasSynced
+	ranges := factory.Core().V1().LimitRanges()
+	p.ranges, p.rangesSynced = ranges.Lister(), ranges.Informer().HasSynced
 }
 
 // ValidateInitialization fails without clients.
@@ -104,7 +116,11 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if !ok || old != nil && equality.Semantic.DeepEqual(updated.Spec, old.Spec) {
 		return nil
 	}
-	for _, text := range p.warnings(ctx, a.GetNamespace(), updated, old) {
+	texts := p.warnings(ctx, a.GetNamespace(), updated, old)
+	lookups, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	texts = append(texts, p.secretWarnings(lookups, a.GetNamespace(), a.GetUserInfo(), &updated.Spec, field.NewPath("spec"))...)
+	for _, text := range texts {
 		warning.AddWarning(ctx, "", text)
 	}
 	return nil
@@ -116,6 +132,7 @@ func (p *Plugin) warnings(ctx context.Context, namespace string, updated, old *t
 	spec, path := &updated.Spec, field.NewPath("spec")
 	kubeVirt := p.kubeVirt.read(ctx)
 	warnings := kubeVirtWarnings(spec, kubeVirt, path)
+	warnings = append(warnings, p.containerDiskWarnings(ctx, spec, kubeVirt, path.Child("storage"))...)
 	if p.nodesSynced() {
 		warnings = append(warnings, p.nodeWarnings(spec, path.Child("resources"))...)
 	}

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/warning"
@@ -44,8 +45,8 @@ func goodCluster() *cluster {
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast", Annotations: map[string]string{
 				"storageclass.kubernetes.io/is-default-class": "true"}}, AllowVolumeExpansion: ptr.To(true)},
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fixed"}},
-			node("node-a", "true", corev1.ResourceList{"memory": resource.MustParse("32Gi"), "nvidia.com/gpu": resource.MustParse("2")}),
-			node("node-b", "false", corev1.ResourceList{"memory": resource.MustParse("512Gi"), "amd.com/gpu": resource.MustParse("8")}),
+			withCores(node("node-a", "true", corev1.ResourceList{"cpu": resource.MustParse("15900m"), "memory": resource.MustParse("32Gi"), "nvidia.com/gpu": resource.MustParse("2")}), "16"),
+			withCores(node("node-b", "false", corev1.ResourceList{"memory": resource.MustParse("512Gi"), "amd.com/gpu": resource.MustParse("8")}), "128"),
 			claim("data", corev1.PersistentVolumeFilesystem), claim("raw", corev1.PersistentVolumeBlock),
 			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app-config"}},
 			&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"}},
@@ -59,6 +60,11 @@ func node(name, schedulable string, allocatable corev1.ResourceList) *corev1.Nod
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{schedulableLabel: schedulable, cpuModelLabel + "Conroe": "true"}},
 		Status:     corev1.NodeStatus{Allocatable: allocatable},
 	}
+}
+
+func withCores(node *corev1.Node, cores string) *corev1.Node {
+	node.Status.Capacity = corev1.ResourceList{"cpu": resource.MustParse(cores)}
+	return node
 }
 
 func claim(name string, mode corev1.PersistentVolumeMode) *corev1.PersistentVolumeClaim {
@@ -163,6 +169,9 @@ func TestWarnings(t *testing.T) {
 			spec.Resources.GPU = &tensorstack.GPU{Type: kind, Count: count}
 		}
 	}
+	cores := func(cores string) func(*tensorstack.VirtualServerSpec) {
+		return func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Cores = intstr.FromString(cores) }
+	}
 	with := func(objects ...runtime.Object) func(*cluster) {
 		return func(c *cluster) { c.objects = append(c.objects, objects...) }
 	}
@@ -194,39 +203,54 @@ func TestWarnings(t *testing.T) {
 		"a missing filesystem": {nil, filesystem(volume("gone")), []string{`spec.storage.filesystems[0]: there is no PersistentVolumeClaim "gone"`}},
 		"a missing ephemeral claim": {nil, disk(tensorstack.VolumeSource{Ephemeral: &tensorstack.EphemeralSource{
 			PersistentVolumeClaim: &tensorstack.PersistentVolumeClaimSource{ClaimName: "gone"}}}), []string{"no PersistentVolumeClaim"}},
-		"a block filesystem":             {nil, filesystem(volume("raw")), []string{"is a Block volume"}},
-		"a missing source":               {nil, clone(namespace), []string{`spec.storage.root.source.pvc: there is no PersistentVolumeClaim "gone"`}},
-		"a missing source elsewhere":     {nil, clone("other"), nil},
-		"a ConfigMap":                    {nil, disk(configMap("app-config", nil)), nil},
-		"a missing ConfigMap":            {nil, disk(configMap("gone", nil)), []string{`spec.storage.additionalDisks[0].configMap: there is no ConfigMap "gone"`}},
-		"a missing optional ConfigMap":   {nil, disk(configMap("gone", ptr.To(true))), nil},
-		"a ServiceAccount":               {nil, filesystem(account("app")), nil},
-		"a missing ServiceAccount":       {nil, filesystem(account("gone")), []string{`spec.storage.filesystems[0].serviceAccount: there is no ServiceAccount "gone"`}},
-		"GPUs":                           {nil, gpu("nvidia.com/gpu", 2), nil},
-		"too many GPUs":                  {nil, gpu("nvidia.com/gpu", 3), []string{`spec.resources.gpu.count: no node has more than 2`}},
-		"GPUs of no node":                {nil, gpu("nvidia.com/a100", 1), []string{`no node offers "nvidia.com/a100"`}},
-		"GPUs of a node without machine": {nil, gpu("amd.com/gpu", 1), []string{`no node offers "amd.com/gpu"`}},
-		"a GPU that KubeVirt forbids":    {kube(permitted), gpu("nvidia.com/gpu", 1), []string{"permittedHostDevices"}},
-		"a CPU model":                    {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "Conroe" }, nil},
-		"the CPU of the host":            {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "host-passthrough" }, nil},
-		"an unknown CPU model":           {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "Z80" }, []string{`CPU model "Z80"`}},
-		"too much memory":                {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.Memory = resource.MustParse("64Gi") }, []string{"the largest has 32Gi"}},
-		"no node for machines":           {func(c *cluster) { c.objects = append(c.objects[:2:2], c.objects[3:]...) }, nil, []string{"no node of this cluster can run machines"}},
-		"no KubeVirt":                    {kube(), nil, []string{"KubeVirt is not installed"}},
-		"an unreadable KubeVirt":         {func(c *cluster) { c.kubeErr = errors.New("forbidden") }, filesystem(volume("data")), nil},
-		"no gate for claims":             {kube(kubeVirt("v1.9.0")), filesystem(volume("data")), []string{"feature gate EnableVirtioFsStorageVolumes"}},
-		"the old gate":                   {kube(kubeVirt("v1.7.0", oldFilesystemsGate)), filesystem(volume("data")), nil},
-		"no gate for config, old":        {kube(kubeVirt("v1.7.0")), filesystem(configMap("app-config", nil)), []string{"feature gate EnableVirtioFsConfigVolumes"}},
-		"no gate for config, new":        {kube(kubeVirt("v1.8.1")), filesystem(configMap("app-config", nil)), nil},
-		"no gate for config, unknown":    {kube(kubeVirt("")), filesystem(configMap("app-config", nil)), nil},
-		"room in a quota": {with(quota("q", corev1.ResourceList{"pods": resource.MustParse("2"), "requests.memory": resource.MustParse("8Gi")},
+		"a block filesystem":              {nil, filesystem(volume("raw")), []string{"is a Block volume"}},
+		"a missing source":                {nil, clone(namespace), []string{`spec.storage.root.source.pvc: there is no PersistentVolumeClaim "gone"`}},
+		"a missing source elsewhere":      {nil, clone("other"), nil},
+		"a ConfigMap":                     {nil, disk(configMap("app-config", nil)), nil},
+		"a missing ConfigMap":             {nil, disk(configMap("gone", nil)), []string{`spec.storage.additionalDisks[0].configMap: there is no ConfigMap "gone"`}},
+		"a missing optional ConfigMap":    {nil, disk(configMap("gone", ptr.To(true))), nil},
+		"a ServiceAccount":                {nil, filesystem(account("app")), nil},
+		"a missing ServiceAccount":        {nil, filesystem(account("gone")), []string{`spec.storage.filesystems[0].serviceAccount: there is no ServiceAccount "gone"`}},
+		"GPUs":                            {nil, gpu("nvidia.com/gpu", 2), nil},
+		"too many GPUs":                   {nil, gpu("nvidia.com/gpu", 3), []string{`spec.resources.gpu.count: no node has more than 2`}},
+		"GPUs of no node":                 {nil, gpu("nvidia.com/a100", 1), []string{`no node offers "nvidia.com/a100"`}},
+		"GPUs of a node without machine":  {nil, gpu("amd.com/gpu", 1), []string{`no node offers "amd.com/gpu"`}},
+		"a GPU that KubeVirt forbids":     {kube(permitted), gpu("nvidia.com/gpu", 1), []string{"permittedHostDevices"}},
+		"a CPU model":                     {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "Conroe" }, nil},
+		"the CPU of the host":             {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "host-passthrough" }, nil},
+		"an unknown CPU model":            {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Model = "Z80" }, []string{`CPU model "Z80"`}},
+		"too much memory":                 {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.Memory = resource.MustParse("64Gi") }, []string{"the largest has 32Gi"}},
+		"as many cores as a node has":     {nil, cores("16"), nil},
+		"too many cores":                  {nil, cores("17"), []string{"spec.resources.cpu.cores: no node has that many CPU cores: the largest has 16"}},
+		"cores of a node without machine": {nil, cores("64"), []string{"the largest has 16"}},
+		"cores as a number": {nil, func(spec *tensorstack.VirtualServerSpec) { spec.Resources.CPU.Cores = intstr.FromInt32(1024) },
+			[]string{"the largest has 16"}},
+		"cores of a node that tells only what pods may have": {func(c *cluster) {
+			c.objects = append(c.objects, node("node-c", "true", corev1.ResourceList{"memory": resource.MustParse("32Gi"), "cpu": resource.MustParse("31500m")}))
+		}, cores("32"), []string{"the largest has 31500m"}},
+		"cores of the largest of several nodes": {func(c *cluster) {
+			c.objects = append(c.objects, withCores(node("node-c", "true", nil), "48"), withCores(node("node-d", "true", nil), "24"))
+		}, cores("48"), nil},
+		"nodes that do not tell": {func(c *cluster) {
+			c.objects[2] = node("node-a", "true", corev1.ResourceList{"memory": resource.MustParse("32Gi")})
+		},
+			cores("99"), nil},
+		"no node for machines":        {func(c *cluster) { c.objects = append(c.objects[:2:2], c.objects[3:]...) }, nil, []string{"no node of this cluster can run machines"}},
+		"no KubeVirt":                 {kube(), nil, []string{"KubeVirt is not installed"}},
+		"an unreadable KubeVirt":      {func(c *cluster) { c.kubeErr = errors.New("forbidden") }, filesystem(volume("data")), nil},
+		"no gate for claims":          {kube(kubeVirt("v1.9.0")), filesystem(volume("data")), []string{"feature gate EnableVirtioFsStorageVolumes"}},
+		"the old gate":                {kube(kubeVirt("v1.7.0", oldFilesystemsGate)), filesystem(volume("data")), nil},
+		"no gate for config, old":     {kube(kubeVirt("v1.7.0")), filesystem(configMap("app-config", nil)), []string{"feature gate EnableVirtioFsConfigVolumes"}},
+		"no gate for config, new":     {kube(kubeVirt("v1.8.1")), filesystem(configMap("app-config", nil)), nil},
+		"no gate for config, unknown": {kube(kubeVirt("")), filesystem(configMap("app-config", nil)), nil},
+		"room in a quota": {with(quota("q", corev1.ResourceList{"pods": resource.MustParse("2"), "requests.memory": resource.MustParse("9Gi")},
 			corev1.ResourceList{"pods": resource.MustParse("1")})), nil, nil},
 		"full quotas": {with(
 			quota("b", corev1.ResourceList{"pods": resource.MustParse("1")}, corev1.ResourceList{"pods": resource.MustParse("1")}),
 			quota("a", corev1.ResourceList{"requests.memory": resource.MustParse("10Gi"), "requests.storage": resource.MustParse("1Gi")},
 				corev1.ResourceList{"requests.memory": resource.MustParse("4Gi")}),
 		), nil, []string{
-			`the ResourceQuota "a" leaves 6Gi of requests.memory and the machine needs 8Gi`,
+			`the ResourceQuota "a" leaves 6Gi of requests.memory and the machine needs 8452Mi`,
 			`the ResourceQuota "a" leaves 1Gi of requests.storage and the machine needs 4Gi`,
 			`the ResourceQuota "b" leaves 0 of pods`,
 		}},

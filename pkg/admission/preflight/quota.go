@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
+	"tensorstack.dev/virtualserver/pkg/limits"
 )
 
 // quotaWarnings compares the machine's needs with what the quotas of the namespace leave. Quotas with scopes are left out:
@@ -22,7 +24,11 @@ func (p *Plugin) quotaWarnings(namespace string, spec *tensorstack.VirtualServer
 	}
 	slices.SortFunc(quotas, func(a, b *corev1.ResourceQuota) int { return strings.Compare(a.Name, b.Name) })
 	needs := quotaNeeds(spec)
+	told := map[corev1.ResourceName]bool{}
 	var warnings []string
+	for _, text := range limits.Shortfalls(machineLimits(spec), nil, p.limitRanges(namespace)) {
+		warnings = append(warnings, "spec.resources: "+text+": the machine does not start")
+	}
 	for _, quota := range quotas {
 		if len(quota.Spec.Scopes) > 0 || quota.Spec.ScopeSelector != nil {
 			continue
@@ -35,16 +41,57 @@ func (p *Plugin) quotaWarnings(namespace string, spec *tensorstack.VirtualServer
 			left := hard.DeepCopy()
 			left.Sub(quota.Status.Used[name])
 			if need := needs[name]; left.Cmp(need) < 0 {
+				told[name] = true
 				warnings = append(warnings, fmt.Sprintf("spec: the ResourceQuota %q leaves %s of %s and the machine needs %s: it waits until there is room",
 					quota.Name, left.String(), name, need.String()))
 			}
 		}
 	}
+	for _, text := range importShortfalls(spec, told, quotas, p.limitRanges(namespace)) {
+		warnings = append(warnings, "spec.storage.root: "+text+": the import waits until there is room")
+	}
 	return warnings
 }
 
-// quotaNeeds returns what the objects behind a machine take from quotas. The machine's pod needs somewhat more memory than
-// the guest.
+func (p *Plugin) limitRanges(namespace string) []*corev1.LimitRange {
+	if !p.rangesSynced() {
+		return nil
+	}
+	ranges, err := p.ranges.LimitRanges(namespace).List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	return ranges
+}
+
+// importShortfalls says what the import does not get, unless that was told of the machine.
+func importShortfalls(spec *tensorstack.VirtualServerSpec, told map[corev1.ResourceName]bool, quotas []*corev1.ResourceQuota, ranges []*corev1.LimitRange) []string {
+	source := &spec.Storage.Root.Source
+	scratch := source.PVC == nil && source.Snapshot == nil && source.Blank == nil && source.Upload == nil
+	need := limits.Import(spec.Storage.Root.PVC.Size, scratch)
+	for name := range told {
+		delete(need.Quota, name)
+	}
+	return limits.Shortfalls(need, quotas, ranges)
+}
+
+// machineLimits is what the pod of the machine needs of LimitRanges. KubeVirt gives it limits only where a quota asks for them.
+func machineLimits(spec *tensorstack.VirtualServerSpec) limits.Need {
+	need := machineNeed(spec)
+	need.Limits = corev1.ResourceList{corev1.ResourceMemory: need.Limits[corev1.ResourceMemory]}
+	need.Requests = corev1.ResourceList{}
+	return need
+}
+
+func machineNeed(spec *tensorstack.VirtualServerSpec) limits.Need {
+	cores, err := validation.Cores(spec.Resources.CPU.Cores)
+	if err != nil {
+		cores = 0
+	}
+	return limits.Machine(spec.Resources.Memory, int64(cores))
+}
+
+// quotaNeeds returns what the objects behind a machine take from quotas.
 func quotaNeeds(spec *tensorstack.VirtualServerSpec) corev1.ResourceList {
 	one := *resource.NewQuantity(1, resource.DecimalSI)
 	claim := &spec.Storage.Root.PVC
@@ -52,14 +99,14 @@ func quotaNeeds(spec *tensorstack.VirtualServerSpec) corev1.ResourceList {
 		corev1.ResourcePods:                         one,
 		corev1.ResourcePersistentVolumeClaims:       one,
 		corev1.ResourceRequestsStorage:              claim.Size,
-		corev1.ResourceMemory:                       spec.Resources.Memory,
-		corev1.ResourceRequestsMemory:               spec.Resources.Memory,
-		corev1.ResourceLimitsMemory:                 spec.Resources.Memory,
 		"count/pods":                                one,
 		"count/persistentvolumeclaims":              one,
 		"count/virtualmachines.kubevirt.io":         one,
 		"count/virtualmachineinstances.kubevirt.io": one,
 		"count/datavolumes.cdi.kubevirt.io":         one,
+	}
+	for name, quantity := range machineNeed(spec).Quota {
+		needs[name] = quantity
 	}
 	if name := claim.StorageClassName; name != nil && *name != "" {
 		const suffix = ".storageclass.storage.k8s.io/"

@@ -91,8 +91,7 @@ func checkClaim(volume *tensorstack.VolumeSource, check func(name string)) {
 	}
 }
 
-// lookupWarnings asks for ConfigMaps and ServiceAccounts. Secrets are left out: who may create pods may still not be meant
-// to learn which Secrets there are.
+// lookupWarnings asks for ConfigMaps and ServiceAccounts. For Secrets see secretWarnings.
 func (p *Plugin) lookupWarnings(ctx context.Context, namespace string, spec *tensorstack.VirtualServerSpec, path *field.Path) []string {
 	var warnings []string
 	lookups := 0
@@ -100,6 +99,11 @@ func (p *Plugin) lookupWarnings(ctx context.Context, namespace string, spec *ten
 		if apierrors.IsNotFound(err) {
 			warnings = append(warnings, fmt.Sprintf("%s: there is no %s %q in this namespace: the machine waits until there is one", path, kind, name))
 		}
+	}
+	if name, at := certificates(&spec.Storage.Root.Source, path.Child("root", "source")); name != "" {
+		lookups++
+		_, err := p.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		note(err, "ConfigMap", name, at)
 	}
 	volumes(&spec.Storage, path, func(volume *tensorstack.VolumeSource, path *field.Path) {
 		if lookups >= maxLookups || ctx.Err() != nil {

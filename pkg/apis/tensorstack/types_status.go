@@ -1,6 +1,7 @@
 package tensorstack
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -60,6 +61,9 @@ type VirtualServerStatus struct {
 	PrintableStatus PrintableStatus
 	// message says in one line why the machine is not running, and names the object that blocks it.
 	Message string
+	// namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes,
+	// whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.
+	NamespaceUID types.UID
 	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
 	VM VirtualMachineReference
 	// conditions are DataImported, Ready, Failure, Paused and others.
@@ -68,6 +72,9 @@ type VirtualServerStatus struct {
 	Import *ImportStatus
 	// node is the node that the machine runs on.
 	Node string
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	Resources *RunningResources
 	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string
 	// guestOS is the operating system that the guest agent reports.
@@ -94,6 +101,14 @@ type VirtualMachineReference struct {
 	InstanceUID types.UID
 	// collisionCount says how often the name was taken and hashed again.
 	CollisionCount int32
+}
+
+// RunningResources are the CPU and the memory of a machine that runs.
+type RunningResources struct {
+	// cores is the number of CPU cores that the guest sees.
+	Cores int32
+	// memory is the memory of the guest.
+	Memory resource.Quantity
 }
 
 // ImportStatus is the progress of a root disk's import.
@@ -134,7 +149,7 @@ type DiskStatus struct {
 	ByID string
 }
 
-// OperationType is what a user asked a machine to do.
+// OperationType is what a machine was to do, or what the cluster did to it.
 // +enum
 type OperationType string
 
@@ -145,6 +160,9 @@ const (
 	OperationStop OperationType = "Stop"
 	// OperationRestart stops the machine and starts it again.
 	OperationRestart OperationType = "Restart"
+	// OperationEvict is no operation that anybody can ask for. It stands in status.operations for a machine that ended because
+	// the cluster evicted, preempted or deleted its pod.
+	OperationEvict OperationType = "Evict"
 )
 
 // Operation is an operation that was accepted and is not done yet.

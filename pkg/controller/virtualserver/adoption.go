@@ -213,9 +213,10 @@ func formerNames(vs *v1beta1.VirtualServer) []string {
 
 // under returns a pass that looks at what is there under a name that was given up.
 func (p *pass) under(name string) *pass {
-	former := &pass{Controller: p.Controller, before: p.before, vs: p.vs.DeepCopy()}
+	former := &pass{Controller: p.Controller, memory: p.memory, before: p.before, vs: p.vs.DeepCopy()}
 	former.vs.Status.VM.Name = name
 	former.load()
+	former.remember()
 	return former
 }
 

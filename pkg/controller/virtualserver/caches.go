@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
-	"k8s.io/apimachinery/pkg/types"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/informers/internalinterfaces"
 	storageinformers "k8s.io/client-go/informers/storage/v1"
@@ -63,10 +62,12 @@ const importerLabel = "app=containerized-data-importer"
 const syncReport = 30 * time.Second
 
 // caches holds all objects that the controller looks at. Of KubeVirt's, CDI's and the cluster's objects they hold only
-// those with our label, except for importer pods, Nodes and StorageClasses.
+// those with our label, except for importer pods, Nodes, StorageClasses and Namespaces.
 type caches struct {
 	servers, machines, instances, volumes, claims, services, secrets cache.SharedIndexInformer
-	launchers, importers, nodes, classes                             cache.SharedIndexInformer
+	launchers, importers, nodes, classes, namespaces                 cache.SharedIndexInformer
+	// buried are launcher pods that are gone.
+	buried buried
 	// handlers say when everything that the caches are filled with has been put into the queue.
 	handlers []cache.ResourceEventHandlerRegistration
 }
@@ -88,10 +89,11 @@ func newCaches(clients Clients) *caches {
 			cache.Indexers{}, selected(ours.String())),
 		secrets: coreinformers.NewFilteredSecretInformer(clients.Kubernetes, metav1.NamespaceAll, 0,
 			cache.Indexers{}, selected(ours.String())),
-		launchers: pods(clients.Kubernetes, ours.String()),
-		importers: pods(clients.Kubernetes, importerLabel),
-		nodes:     coreinformers.NewNodeInformer(clients.Kubernetes, 0, cache.Indexers{}),
-		classes:   storageinformers.NewStorageClassInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		launchers:  pods(clients.Kubernetes, ours.String()),
+		importers:  pods(clients.Kubernetes, importerLabel),
+		nodes:      coreinformers.NewNodeInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		classes:    storageinformers.NewStorageClassInformer(clients.Kubernetes, 0, cache.Indexers{}),
+		namespaces: coreinformers.NewNamespaceInformer(clients.Kubernetes, 0, cache.Indexers{}),
 	}
 }
 
@@ -115,7 +117,7 @@ func (c *caches) all() []namedInformer {
 		{"VirtualServers", c.servers}, {"VirtualMachines", c.machines}, {"VirtualMachineInstances", c.instances},
 		{"DataVolumes", c.volumes}, {"PersistentVolumeClaims", c.claims}, {"Services", c.services},
 		{"Secrets", c.secrets}, {"launcher Pods", c.launchers}, {"importer Pods", c.importers}, {"Nodes", c.nodes},
-		{"StorageClasses", c.classes},
+		{"StorageClasses", c.classes}, {"Namespaces", c.namespaces},
 	}
 }
 
@@ -259,6 +261,10 @@ func (c *caches) node(name string) *corev1.Node {
 	return lookup[corev1.Node](c.nodes, "", name)
 }
 
+func (c *caches) namespace(name string) *corev1.Namespace {
+	return lookup[corev1.Namespace](c.namespaces, "", name)
+}
+
 func (c *caches) storageClass(name string) *storagev1.StorageClass {
 	return lookup[storagev1.StorageClass](c.classes, "", name)
 }
@@ -271,18 +277,6 @@ func (c *caches) hasDefaultClass() bool {
 		}
 	}
 	return false
-}
-
-// launcherPod returns the newest pod of the machine: that of the given instance if it is not empty.
-func (c *caches) launcherPod(namespace, machine string, instance types.UID) *corev1.Pod {
-	var newest *corev1.Pod
-	for _, pod := range indexed[corev1.Pod](c.launchers, byOwner, namespace+"/"+machine) {
-		if instance != "" && pod.Labels[kubevirtv1.CreatedByLabel] != string(instance) {
-			continue
-		}
-		newest = newer(newest, pod)
-	}
-	return newest
 }
 
 // importerPod returns the newest pod that fills the claim, or a helper claim that CDI made for it.

@@ -20,6 +20,9 @@ func (p *pass) reconcileCloudInit(ctx context.Context) error {
 	}
 	secrets := p.clients.Kubernetes.CoreV1().Secrets(p.vs.Namespace)
 	if p.secret == nil {
+		if err := p.confirmHome(ctx); err != nil {
+			return err
+		}
 		secret, err := secrets.Create(ctx, desired, metav1.CreateOptions{FieldManager: kubevirt.FieldManager})
 		err = p.checkTaken(err, func() (metav1.Object, error) {
 			return secrets.Get(ctx, p.name(), metav1.GetOptions{})

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -51,6 +50,7 @@ type Controller struct {
 	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	recorder record.EventRecorder
 	failures failures
+	memories memories
 }
 
 // NewController returns a controller that has not started yet.
@@ -73,7 +73,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	stopEvents := c.startRecorder(ctx)
 	defer stopEvents()
 
-	if err := c.caches.watch(c.queue.Add, c.sawFailed); err != nil {
+	if err := c.caches.watch(c.queue.Add, c.sawEnded); err != nil {
 		// Only a programming error gets here: handlers are added before the informers start.
 		utilruntime.HandleErrorWithContext(ctx, err, "Cannot watch")
 		return
@@ -114,11 +114,12 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	logger := klog.FromContext(ctx).WithValues("virtualServer", klog.KRef(key.Namespace, key.Name))
 	outcome, err := c.reconcile(klog.NewContext(ctx, logger), key)
 	switch {
+	case outcome.waits:
+		// Nothing was tried, so nothing has succeeded or failed.
 	case err == nil && !outcome.retry:
 		c.queue.Forget(key)
 	case err != nil && ctx.Err() == nil:
-		logRetry(logger, err)
-		c.metrics.observeFailure(err)
+		c.tell(logger, err)
 		c.queue.AddRateLimited(key)
 	default:
 		c.queue.AddRateLimited(key)
@@ -129,13 +130,15 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	return true
 }
 
-func logRetry(logger klog.Logger, err error) {
-	if apierrors.IsConflict(err) {
-		// Somebody else wrote first; the next attempt sees it.
+// tell logs and counts a pass that is tried again.
+func (c *Controller) tell(logger klog.Logger, err error) {
+	if isConflict(err) {
+		// Somebody else wrote first, which is no failure; the next attempt sees it.
 		logger.V(4).Info("Trying again", "err", err)
 		return
 	}
 	logger.Info("Trying again", "err", err)
+	c.metrics.observeFailure(err)
 }
 
 // outcome says when to look at a VirtualServer again.
@@ -144,6 +147,8 @@ type outcome struct {
 	retry bool
 	// again asks for another look after a fixed time, if it is not zero.
 	again time.Duration
+	// waits says that nothing was done, because a cache is older than what an earlier pass has seen.
+	waits bool
 }
 
 // reconcile brings one VirtualServer one step closer to what it should be, most often all the way.
@@ -159,9 +164,15 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (resul
 	vs := c.caches.server(key.Namespace, key.Name)
 	if vs == nil {
 		c.failures.forget(key, nil)
+		c.memories.forget(key)
 		return outcome{}, nil
 	}
 	p := newPass(c, vs)
+	p.memory = c.memories.of(key)
+	if p.memory.waits(c.clock.Now()) {
+		return outcome{waits: true, again: unseenDelay}, nil
+	}
+	defer p.remember()
 	if err := p.run(ctx); err != nil {
 		return p.outcome, fmt.Errorf("reconcile VirtualServer %s: %w", key, err)
 	}

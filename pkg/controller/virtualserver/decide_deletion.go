@@ -18,6 +18,7 @@ const (
 	stepOrphanVolume   deletionStep = "delete volume without claim"
 	stepDeleteVolume   deletionStep = "delete volume"
 	stepWaitVolume     deletionStep = "wait for volume"
+	stepWaitGarbage    deletionStep = "wait for garbage collection"
 	stepDeleteClaim    deletionStep = "delete claim"
 	stepWaitClaim      deletionStep = "wait for claim"
 	stepFinish         deletionStep = "finish"
@@ -43,6 +44,8 @@ type remains struct {
 	machine, instance, service, secret, volume, claim presence
 	// retain keeps the claim, which holds an imported disk.
 	retain bool
+	// follows says that garbage collection takes the claim after its volume.
+	follows bool
 }
 
 // decideDeletion returns the next step. The machine goes first and gets the time to shut down; its disk goes last.
@@ -72,6 +75,9 @@ func decideDeletion(r remains) deletionStep {
 	}
 	if step, left := stageOf(r.volume, stepDeleteVolume, stepWaitVolume); left {
 		return step
+	}
+	if r.follows && !r.claim.deleting {
+		return stepWaitGarbage
 	}
 	if step, left := stageOf(r.claim, stepDeleteClaim, stepWaitClaim); left {
 		return step

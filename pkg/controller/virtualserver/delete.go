@@ -33,8 +33,11 @@ func (p *pass) finalize(ctx context.Context) error {
 		return p.removeFinalizer(ctx)
 	}
 	p.load()
-	if err := p.confirmVolume(ctx); err != nil {
-		return err
+	p.remember()
+	if !p.wentAway(kindDataVolume, p.name()) {
+		if err := p.confirmVolume(ctx); err != nil {
+			return err
+		}
 	}
 	for _, name := range formerNames(p.vs) {
 		former := p.under(name)
@@ -53,7 +56,7 @@ func (p *pass) finalize(ctx context.Context) error {
 // disownInstance leaves an instance alone that belongs to the machine of somebody else, though it has our label: it would
 // only be made again.
 func (p *pass) disownInstance(ctx context.Context) error {
-	if p.instance == nil || p.machine != nil {
+	if p.instance == nil || p.machine != nil || p.instance.DeletionTimestamp != nil {
 		return nil
 	}
 	machine, err := p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())
@@ -87,6 +90,9 @@ func (p *pass) take(ctx context.Context, step deletionStep) error {
 		return p.deleteVolume(ctx, metav1.DeletePropagationOrphan)
 	case stepDeleteVolume:
 		return p.deleteVolume(ctx, metav1.DeletePropagationBackground)
+	case stepWaitGarbage:
+		p.outcome.again = garbageDelay
+		return nil
 	case stepDeleteClaim:
 		return p.deleteClaim(ctx)
 	case stepFinish:
@@ -105,9 +111,11 @@ func (p *pass) remains() remains {
 		secret:   presenceOf(p.secret),
 		volume:   presenceOf(p.volume),
 		claim:    presenceOf(p.claim),
+		follows:  p.followsVolume(),
 		// A disk that was never imported holds nothing to keep.
 		retain: p.vs.Spec.Storage.Root.DeletionPolicy == v1beta1.DeletionPolicyRetain &&
-			(imported(p.volume, p.claim) || p.volume == nil && p.claim != nil && p.claim.DeletionTimestamp == nil),
+			(imported(p.volume, p.claim) ||
+				p.volume == nil && p.claim != nil && p.claim.DeletionTimestamp == nil && !p.followsVolume()),
 	}
 }
 
@@ -183,76 +191,65 @@ func precondition(object metav1.Object) metav1.DeleteOptions {
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(object.GetUID())}}
 }
 
-// deleted treats an object that is gone as deleted.
-func deleted(what string, err error) error {
-	if apierrors.IsNotFound(err) {
+// deleteOnce deletes an object unless that has been done already and the cache is yet to show it. An object that is gone
+// counts as deleted. more is added to the event.
+func (p *pass) deleteOnce(kind string, object metav1.Object, request func() error, more string) error {
+	if p.goes(kind, object) {
 		return nil
 	}
-	return failed("delete "+what, err)
+	err := request()
+	if err != nil && !apierrors.IsNotFound(err) {
+		return failed("delete "+kind+" "+object.GetName(), err)
+	}
+	p.memory.deleted[objectID{kind: kind, name: object.GetName()}] = deletion{of: object.GetUID(), at: p.clock.Now()}
+	if err == nil {
+		p.emit(eventNormal, "Deleted"+kind, "Deleted "+kind+" "+object.GetName()+more)
+	}
+	return nil
 }
 
 func (p *pass) deleteMachine(ctx context.Context) error {
-	if p.machine.DeletionTimestamp != nil {
-		return nil
-	}
-	err := p.clients.KubeVirt.DeleteMachine(ctx, p.machine.Namespace, p.machine.Name, precondition(p.machine))
-	if err == nil {
-		p.emit(eventNormal, "DeletedVirtualMachine", "Deleted VirtualMachine "+p.machine.Name+"; the guest is shut down")
-	}
-	return deleted("VirtualMachine "+p.machine.Name, err)
+	return p.deleteOnce(kindMachine, p.machine, func() error {
+		return p.clients.KubeVirt.DeleteMachine(ctx, p.machine.Namespace, p.machine.Name, precondition(p.machine))
+	}, "; the guest is shut down")
 }
 
 func (p *pass) deleteInstance(ctx context.Context) error {
-	err := p.clients.KubeVirt.DeleteInstance(ctx, p.instance.Namespace, p.instance.Name, precondition(p.instance))
-	return deleted("VirtualMachineInstance "+p.instance.Name, err)
+	return p.deleteOnce(kindInstance, p.instance, func() error {
+		return p.clients.KubeVirt.DeleteInstance(ctx, p.instance.Namespace, p.instance.Name, precondition(p.instance))
+	}, "")
 }
 
 func (p *pass) deleteService(ctx context.Context) error {
-	if p.service.DeletionTimestamp != nil {
-		return nil
-	}
-	err := p.clients.Kubernetes.CoreV1().Services(p.service.Namespace).
-		Delete(ctx, p.service.Name, precondition(p.service))
-	if err == nil {
-		p.emit(eventNormal, "DeletedService", "Deleted Service "+p.service.Name)
-	}
-	return deleted("Service "+p.service.Name, err)
+	return p.deleteOnce(kindService, p.service, func() error {
+		return p.clients.Kubernetes.CoreV1().Services(p.service.Namespace).
+			Delete(ctx, p.service.Name, precondition(p.service))
+	}, "")
 }
 
 func (p *pass) deleteSecret(ctx context.Context) error {
-	if p.secret.DeletionTimestamp != nil {
-		return nil
-	}
-	err := p.clients.Kubernetes.CoreV1().Secrets(p.secret.Namespace).Delete(ctx, p.secret.Name, precondition(p.secret))
-	if err == nil {
-		p.emit(eventNormal, "DeletedSecret", "Deleted Secret "+p.secret.Name)
-	}
-	return deleted("Secret "+p.secret.Name, err)
+	return p.deleteOnce(kindSecret, p.secret, func() error {
+		return p.clients.Kubernetes.CoreV1().Secrets(p.secret.Namespace).
+			Delete(ctx, p.secret.Name, precondition(p.secret))
+	}, "")
 }
 
 // deleteVolume deletes the DataVolume as it was looked at: if its import has ended meanwhile it is looked at again. With
 // DeletePropagationOrphan the claim stays.
 func (p *pass) deleteVolume(ctx context.Context, propagation metav1.DeletionPropagation) error {
-	if p.volume.DeletionTimestamp != nil {
-		return nil
-	}
-	options := precondition(p.volume)
-	options.Preconditions.ResourceVersion = ptr.To(p.volume.ResourceVersion)
-	options.PropagationPolicy = &propagation
-	err := p.clients.KubeVirt.DeleteDataVolume(ctx, p.volume.Namespace, p.volume.Name, options)
-	if err == nil {
-		p.emit(eventNormal, "DeletedDataVolume", "Deleted DataVolume "+p.volume.Name)
-	}
-	return deleted("DataVolume "+p.volume.Name, err)
+	return p.deleteOnce(kindDataVolume, p.volume, func() error {
+		options := precondition(p.volume)
+		options.Preconditions.ResourceVersion = ptr.To(p.volume.ResourceVersion)
+		options.PropagationPolicy = &propagation
+		return p.clients.KubeVirt.DeleteDataVolume(ctx, p.volume.Namespace, p.volume.Name, options)
+	}, "")
 }
 
 func (p *pass) deleteClaim(ctx context.Context) error {
-	err := p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.claim.Namespace).
-		Delete(ctx, p.claim.Name, precondition(p.claim))
-	if err == nil {
-		p.emit(eventNormal, "DeletedPersistentVolumeClaim", "Deleted PersistentVolumeClaim "+p.claim.Name)
-	}
-	return deleted("PersistentVolumeClaim "+p.claim.Name, err)
+	return p.deleteOnce(kindClaim, p.claim, func() error {
+		return p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.claim.Namespace).
+			Delete(ctx, p.claim.Name, precondition(p.claim))
+	}, "")
 }
 
 // releaseClaim makes the claim nobody's, so that neither we nor a later VirtualServer of this name touch it again.
@@ -279,8 +276,8 @@ func release(claim *corev1.PersistentVolumeClaim, vs *v1beta1.VirtualServer) {
 	metav1.SetMetaDataLabel(&claim.ObjectMeta, labelRetainedFrom, labels[translate.LabelName])
 }
 
-// finishDeletion removes the finalizer after it has asked the servers themselves whether anything is left: the caches may
-// not hold yet what was created just before.
+// finishDeletion removes the finalizer after it has asked the servers themselves whether anything is left that the caches
+// have never held: a process that was killed may have created it just before.
 func (p *pass) finishDeletion(ctx context.Context) error {
 	for _, name := range append(formerNames(p.vs), p.name()) {
 		left, err := p.anythingLeft(ctx, name)
@@ -301,32 +298,50 @@ func (p *pass) finishDeletion(ctx context.Context) error {
 func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
 	namespace, options := p.vs.Namespace, metav1.GetOptions{}
 	machineIsForeign := false
+	known := p.knownToBeGone(name)
 	core := p.clients.Kubernetes.CoreV1()
 	for _, kind := range []struct {
 		name string
 		read func() (metav1.Object, error)
 	}{
-		{"VirtualMachine", func() (metav1.Object, error) { return p.clients.KubeVirt.Machine(ctx, namespace, name) }},
-		{"VirtualMachineInstance", func() (metav1.Object, error) { return p.clients.KubeVirt.Instance(ctx, namespace, name) }},
-		{"Service", func() (metav1.Object, error) { return core.Services(namespace).Get(ctx, name, options) }},
-		{"Secret", func() (metav1.Object, error) { return core.Secrets(namespace).Get(ctx, name, options) }},
-		{"DataVolume", func() (metav1.Object, error) { return p.clients.KubeVirt.DataVolume(ctx, namespace, name) }},
-		{"PersistentVolumeClaim", func() (metav1.Object, error) {
+		{kindMachine, func() (metav1.Object, error) { return p.clients.KubeVirt.Machine(ctx, namespace, name) }},
+		{kindInstance, func() (metav1.Object, error) { return p.clients.KubeVirt.Instance(ctx, namespace, name) }},
+		{kindService, func() (metav1.Object, error) { return core.Services(namespace).Get(ctx, name, options) }},
+		{kindSecret, func() (metav1.Object, error) { return core.Secrets(namespace).Get(ctx, name, options) }},
+		{kindDataVolume, func() (metav1.Object, error) { return p.clients.KubeVirt.DataVolume(ctx, namespace, name) }},
+		{kindClaim, func() (metav1.Object, error) {
 			return core.PersistentVolumeClaims(namespace).Get(ctx, name, options)
 		}},
 	} {
+		if known[kind.name] {
+			continue
+		}
 		object, err := kind.read()
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return "", fmt.Errorf("look whether %s %s is left: %w", kind.name, name, err)
 		case ownershipOf(object, p.vs) == foreign:
-			machineIsForeign = machineIsForeign || kind.name == "VirtualMachine"
-		case !machineIsForeign || kind.name != "VirtualMachineInstance":
+			machineIsForeign = machineIsForeign || kind.name == kindMachine
+		case !machineIsForeign || kind.name != kindInstance:
 			return kind.name, nil
 		}
 	}
 	return "", nil
+}
+
+// knownToBeGone returns the kinds whose object of that name the caches have held and hold no more, and what went with it:
+// KubeVirt keeps a machine until its instance is gone, and garbage collection takes the claim of a DataVolume that was
+// deleted, unless the disk is retained.
+func (p *pass) knownToBeGone(name string) map[string]bool {
+	gone := map[string]bool{}
+	for _, kind := range []string{kindMachine, kindInstance, kindService, kindSecret, kindDataVolume, kindClaim} {
+		gone[kind] = p.wentAway(kind, name)
+	}
+	gone[kindInstance] = gone[kindInstance] || gone[kindMachine]
+	retain := p.vs.Spec.Storage.Root.DeletionPolicy == v1beta1.DeletionPolicyRetain
+	gone[kindClaim] = gone[kindClaim] || gone[kindDataVolume] && !retain
+	return gone
 }
 
 func (p *pass) removeFinalizer(ctx context.Context) error {

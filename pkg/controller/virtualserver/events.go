@@ -94,7 +94,11 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 	}
 	importTransitions(before, after, add)
 	if failure := after.LastFailure; failure != nil && !sameFailure(before.LastFailure, failure) {
-		add(eventWarning, "Crashed", failure.Reason+": "+failure.Message)
+		reason := "Crashed"
+		if failure.Reason == status.ReasonEvicted {
+			reason = "Evicted"
+		}
+		add(eventWarning, reason, failure.Reason+": "+failure.Message)
 	}
 	if before.PrintableStatus != after.PrintableStatus {
 		phaseTransition(before, after, add)
@@ -104,7 +108,7 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 	}
 	reconciled := meta.FindStatusCondition(after.Conditions, v1beta1.ConditionReconciled)
 	earlier := meta.FindStatusCondition(before.Conditions, v1beta1.ConditionReconciled)
-	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && reconciled.Reason != reasonDeleting &&
+	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && !isProgress(reconciled.Reason) &&
 		(earlier == nil || earlier.Reason != reconciled.Reason || earlier.Message != reconciled.Message) {
 		add(eventWarning, "ReconcileFailed", reconciled.Message)
 	}

@@ -63,6 +63,8 @@ func TestTransitions(t *testing.T) {
 			status(v1beta1.StatusRunning, condition(v1beta1.ConditionReconciled, metav1.ConditionFalse, reasonQuota, "m")), []string{"ReconcileFailed"}},
 		{"a deletion waits", status(v1beta1.StatusTerminating),
 			status(v1beta1.StatusTerminating, condition(v1beta1.ConditionReconciled, metav1.ConditionFalse, reasonDeleting, "m")), nil},
+		{"a disk is made anew", status(v1beta1.StatusProvisioning),
+			status(v1beta1.StatusProvisioning, condition(v1beta1.ConditionReconciled, metav1.ConditionFalse, reasonImportingAgain, "m")), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var reasons []string

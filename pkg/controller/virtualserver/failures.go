@@ -42,8 +42,17 @@ func (f *failures) forget(key cache.ObjectName, written *v1beta1.MachineFailure)
 	}
 }
 
-// sawFailed looks at an instance as it ends: at this moment it shows whether somebody wanted that.
-func (c *Controller) sawFailed(vmi *kubevirtv1.VirtualMachineInstance) {
+// considered drops what is remembered, if it is this one, after a status that takes it into account has been written.
+func (f *failures) considered(key cache.ObjectName, failure *v1beta1.MachineFailure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if failure != nil && f.seen[key] == failure {
+		delete(f.seen, key)
+	}
+}
+
+// sawEnded looks at an instance as it ends: at this moment it shows whether somebody wanted that.
+func (c *Controller) sawEnded(vmi *kubevirtv1.VirtualMachineInstance) {
 	for _, key := range c.caches.serversOf(vmi.Namespace, vmi.Name) {
 		if failure := c.failureOf(key, vmi); failure != nil {
 			c.failures.remember(key, failure)

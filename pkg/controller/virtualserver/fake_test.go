@@ -3,6 +3,7 @@ package virtualserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -32,6 +35,8 @@ type fakeKubeVirt struct {
 	volumes   map[string]*cdiv1.DataVolume
 	// calls are the writes, such as "create VirtualMachine".
 	calls []string
+	// reads are the reads from the servers, such as "get VirtualMachine".
+	reads []string
 	// fail returns the error of a write, or nil.
 	fail func(call string) error
 	// refuseMachine returns the error of a write of this machine, or nil.
@@ -82,14 +87,17 @@ func create[T any, P interface {
 }
 
 func (f *fakeKubeVirt) Machine(_ context.Context, _, name string) (*kubevirtv1.VirtualMachine, error) {
+	f.reads = append(f.reads, "get VirtualMachine")
 	return read(f.machines, "virtualmachines", name)
 }
 
 func (f *fakeKubeVirt) Instance(_ context.Context, _, name string) (*kubevirtv1.VirtualMachineInstance, error) {
+	f.reads = append(f.reads, "get VirtualMachineInstance")
 	return read(f.instances, "virtualmachineinstances", name)
 }
 
 func (f *fakeKubeVirt) DataVolume(_ context.Context, _, name string) (*cdiv1.DataVolume, error) {
+	f.reads = append(f.reads, "get DataVolume")
 	return read(f.volumes, "datavolumes", name)
 }
 
@@ -141,6 +149,10 @@ func (f *fakeKubeVirt) RestartMachine(context.Context, string, string, kubevirtv
 	return f.write("restart")
 }
 
+func (f *fakeKubeVirt) UnpauseInstance(context.Context, string, string) error {
+	return f.write("unpause")
+}
+
 func (f *fakeKubeVirt) CancelRequests(context.Context, *kubevirtv1.VirtualMachine) error {
 	return f.write("cancel")
 }
@@ -167,14 +179,20 @@ type bench struct {
 	events     *record.FakeRecorder
 	// volumesUnseen keeps the cache of DataVolumes empty, as it is for a while after CDI was installed.
 	volumesUnseen bool
+	// namespaceSeen puts the namespace into the cache.
+	namespaceSeen func(cache.Indexer) error
 }
 
 const testNamespace = "ns"
 
+// testNamespaceUID is that of the namespace which the VirtualServers of a bench belong to.
+const testNamespaceUID = types.UID("uid-of-ns")
+
 func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret) *bench {
 	t.Helper()
-	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(),
-		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100)}
+	b := &bench{t: t, kubevirt: newFakeKubeVirt(), kubernetes: kubernetesfake.NewClientset(namespaceOf(testNamespaceUID)),
+		servers: versionedfake.NewSimpleClientset(vs), events: record.NewFakeRecorder(100),
+		namespaceSeen: func(indexer cache.Indexer) error { return indexer.Add(namespaceOf(testNamespaceUID)) }}
 	for _, secret := range objects {
 		require.NoError(t, b.kubernetes.Tracker().Add(secret))
 	}
@@ -182,7 +200,20 @@ func newBench(t *testing.T, vs *v1beta1.VirtualServer, objects ...*corev1.Secret
 		Clients{Kubernetes: b.kubernetes, KubeVirt: b.kubevirt, VirtualServers: b.servers}, NewMetrics(),
 		clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	b.recorder = b.events
+	claims := clienttesting.ObjectReaction(b.kubernetes.Tracker())
+	b.kubernetes.PrependReactor("patch", "persistentvolumeclaims", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		handled, patched, err := claims(action)
+		if claim, ok := patched.(*corev1.PersistentVolumeClaim); ok && err == nil {
+			b.kubevirt.version++
+			claim.ResourceVersion = strconv.Itoa(b.kubevirt.version)
+		}
+		return handled, patched, err
+	})
 	return b
+}
+
+func namespaceOf(uid types.UID) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, UID: uid}}
 }
 
 func (b *bench) server(name string) *v1beta1.VirtualServer {
@@ -221,6 +252,7 @@ func (b *bench) fill() {
 	for i := range servers.Items {
 		add(b.caches.servers, &servers.Items[i])
 	}
+	require.NoError(b.t, b.namespaceSeen(b.caches.namespaces.GetIndexer()))
 	for _, vm := range b.kubevirt.machines {
 		add(b.caches.machines, vm)
 	}
@@ -247,10 +279,19 @@ func (b *bench) fill() {
 	for i := range services.Items {
 		add(b.caches.services, &services.Items[i])
 	}
+	pods, err := b.kubernetes.CoreV1().Pods(testNamespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range pods.Items {
+		add(b.caches.launchers, &pods.Items[i])
+	}
 	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)
 	for i := range nodes.Items {
 		add(b.caches.nodes, &nodes.Items[i])
+	}
+	for _, named := range b.caches.all() {
+		// A real one is told when nothing is missing.
+		named.informer.GetIndexer().Bookmark(strconv.Itoa(max(b.kubevirt.version, 1)))
 	}
 }
 
@@ -258,7 +299,13 @@ func (b *bench) fill() {
 func (b *bench) pass(name string) (outcome, []string, error) {
 	b.t.Helper()
 	b.fill()
-	b.kubevirt.calls = nil
+	return b.passOnOldCaches(name)
+}
+
+// passOnOldCaches runs one pass on what the caches held before.
+func (b *bench) passOnOldCaches(name string) (outcome, []string, error) {
+	b.t.Helper()
+	b.kubevirt.calls, b.kubevirt.reads = nil, nil
 	b.kubernetes.ClearActions()
 	b.servers.ClearActions()
 	result, err := b.reconcile(b.t.Context(), cache.ObjectName{Namespace: testNamespace, Name: name})
@@ -271,6 +318,23 @@ func (b *bench) pass(name string) (outcome, []string, error) {
 			return result, events, err
 		}
 	}
+}
+
+// requests returns all requests of the last pass to kube-apiserver, and its writes of the finalizers. Events and the status
+// are left out.
+func (b *bench) requests() []string {
+	requests := slices.Concat(b.kubevirt.reads, b.kubevirt.calls)
+	for _, action := range b.kubernetes.Actions() {
+		if action.GetVerb() != "list" {
+			requests = append(requests, action.GetVerb()+" "+action.GetResource().Resource)
+		}
+	}
+	for _, action := range b.servers.Actions() {
+		if action.GetVerb() == "patch" {
+			requests = append(requests, "patch virtualservers")
+		}
+	}
+	return requests
 }
 
 // writes returns everything that the last pass wrote anywhere.

@@ -127,6 +127,9 @@ func (p *pass) createMachine(ctx context.Context) error {
 		return err
 	}
 	p.desired = desired
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	machine, err := p.clients.KubeVirt.CreateMachine(ctx, desired)
 	err = p.checkTaken(err, func() (metav1.Object, error) {
 		return p.clients.KubeVirt.Machine(ctx, p.vs.Namespace, p.name())

@@ -24,7 +24,7 @@ func NewMetrics() *Metrics {
 		}, []string{"type", "result"}),
 		failures: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "reconcile_failures_total",
-			Help:           "Number of reconciliations that failed and are tried again, by reason.",
+			Help:           "Number of reconciliations that failed and are tried again, by reason. Those that lost a race are not counted.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"reason"}),
 		duration: metrics.NewHistogramVec(&metrics.HistogramOpts{
@@ -50,9 +50,5 @@ func (m *Metrics) observeOperation(record v1beta1.OperationRecord) {
 }
 
 func (m *Metrics) observeFailure(err error) {
-	reason := problemOf(err).reason
-	if isConflict(err) {
-		reason = "Conflict"
-	}
-	m.failures.WithLabelValues(reason).Inc()
+	m.failures.WithLabelValues(problemOf(err).reason).Inc()
 }

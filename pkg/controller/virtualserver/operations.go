@@ -13,9 +13,6 @@ import (
 	"tensorstack.dev/virtualserver/pkg/status"
 )
 
-// maxOperations is the number of operations that ended which status keeps.
-const maxOperations = 10
-
 // loadForOperation reads everything from the servers if an operation is pending. Caches may be old: the API server saw an
 // instance when it accepted the operation that we may not see yet, or we may have carried out the operation already.
 func (p *pass) loadForOperation(ctx context.Context) error {
@@ -117,6 +114,9 @@ func (p *pass) stamp(ctx context.Context) error {
 // ask asks KubeVirt for an operation. What it does changes the machine or the instance, which starts the next pass.
 func (p *pass) ask(ctx context.Context, op *v1beta1.Operation, action operationAction) error {
 	namespace, name := p.vs.Namespace, p.name()
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	if err := p.stamp(ctx); err != nil {
 		return err
 	}
@@ -220,13 +220,7 @@ func (p *pass) endOperation(result v1beta1.OperationResult, message string) {
 		Message:         message,
 	}
 	p.vs.Status.PendingOperation = nil
-	p.vs.Status.Operations = prepend(p.vs.Status.Operations, record)
+	p.vs.Status.Operations = status.Prepend(p.vs.Status.Operations, record)
 	p.ended = append(p.ended, record)
 	p.emitOperation(op, result, message)
-}
-
-// prepend adds a record to the ledger, newest first, and drops the oldest.
-func prepend(ledger []v1beta1.OperationRecord, record v1beta1.OperationRecord) []v1beta1.OperationRecord {
-	ledger = append([]v1beta1.OperationRecord{record}, ledger...)
-	return ledger[:min(len(ledger), maxOperations)]
 }

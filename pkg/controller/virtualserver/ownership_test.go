@@ -152,7 +152,7 @@ func TestOperationBeforeAnAdoptionFails(t *testing.T) {
 	machine := b.kubevirt.machines[name]
 	machine.Labels[translate.LabelUID] = "uid-of-the-lost-store"
 	vs := b.server("web")
-	vs.Status = v1beta1.VirtualServerStatus{}
+	vs.Status = v1beta1.VirtualServerStatus{NamespaceUID: testNamespaceUID}
 	b.updateStatus(vs)
 	b.request("web", v1beta1.Operation{Type: v1beta1.OperationStop, RequestedBy: "alice", FromRunStrategy: always, ToRunStrategy: halted})
 	conflict := apierrors.NewConflict(kubevirtv1.Resource("virtualmachines"), name, errors.New("somebody was faster"))

@@ -38,6 +38,7 @@ const terminatingDelay = 10 * time.Second
 // pass is one reconciliation of one VirtualServer.
 type pass struct {
 	*Controller
+	memory *memory
 	// before is the VirtualServer as the server has it, as far as we know. Every write of it is refused if it is older.
 	before *v1beta1.VirtualServer
 	// vs is the same with the status that the pass computes.
@@ -50,8 +51,15 @@ type pass struct {
 	claim    *corev1.PersistentVolumeClaim
 	service  *corev1.Service
 	secret   *corev1.Secret
+	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
+	launcher *corev1.Pod
+	// found is what stands in the way.
+	found obstacles
 	// desired is the machine as it should be, nil if it is not wanted yet.
 	desired *kubevirtv1.VirtualMachine
+
+	// confirmed says that the VirtualServer was seen to belong to the namespace as kube-apiserver has it now.
+	confirmed bool
 
 	// unwritten says that the VirtualMachine could not be made what the spec says.
 	unwritten bool
@@ -71,7 +79,11 @@ func newPass(c *Controller, vs *v1beta1.VirtualServer) *pass {
 
 // run goes through all steps. It writes the status even if a step failed, so that people see why.
 func (p *pass) run(ctx context.Context) error {
+	if err := p.enterHome(ctx); err != nil {
+		return p.stayAway(err)
+	}
 	if p.vs.DeletionTimestamp != nil {
+		p.caches.buried.forget(p.vs.Namespace, p.name())
 		return p.finish(ctx, p.finalize(ctx))
 	}
 	if err := p.ensureFinalizer(ctx); err != nil {
@@ -97,6 +109,9 @@ func (p *pass) finish(ctx context.Context, err error) error {
 	if errors.Is(err, errFinalized) {
 		return nil
 	}
+	if errors.Is(err, errNotAtHome) {
+		return p.stayAway(err)
+	}
 	if isConflict(err) {
 		// The status would be computed from what is known to be old.
 		return err
@@ -109,6 +124,15 @@ func (p *pass) finish(ctx context.Context, err error) error {
 		err, p.outcome.again = nil, terminatingDelay
 	}
 	return errors.Join(err, p.writeStatus(ctx))
+}
+
+// stayAway ends a pass that found that the VirtualServer is not at home, or could not find out. Nothing is written.
+func (p *pass) stayAway(err error) error {
+	if errors.Is(err, errNotAtHome) {
+		p.outcome.again = notAtHomeDelay
+		return nil
+	}
+	return err
 }
 
 // load looks up the objects behind the VirtualServer.
@@ -142,6 +166,9 @@ func (p *pass) reconcile(ctx context.Context) error {
 		p.reconcileRootDisk(ctx),
 		p.reconcileService(ctx),
 	)
+	if errors.Is(err, errNotAtHome) {
+		return err
+	}
 	if errors.Is(err, errNameTaken) {
 		err = p.rehash(ctx)
 		if !p.stopWanted() {

@@ -41,7 +41,7 @@ func testServer() *v1beta1.VirtualServer {
 			Network:   v1beta1.Network{TCP: []int32{80}},
 			CloudInit: "#cloud-config\npassword: secret",
 		},
-		Status: v1beta1.VirtualServerStatus{RunStrategy: always},
+		Status: v1beta1.VirtualServerStatus{NamespaceUID: testNamespaceUID, RunStrategy: always},
 	}
 	v1beta1.SetDefaults_VirtualServerSpec(&vs.Spec)
 	v1beta1.SetDefaults_Network(&vs.Spec.Network)

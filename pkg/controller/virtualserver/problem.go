@@ -21,7 +21,15 @@ const (
 	reasonUnavailable = "Unavailable"
 	reasonMissing     = "NotInstalled"
 	reasonFailed      = "Failed"
+	reasonDiskDeleted = "DiskDeleted"
+	// reasonImportingAgain is not a failure: it is what an edit of a disk leads to that was not imported yet.
+	reasonImportingAgain = "ImportingAgain"
 )
+
+// isProgress says that a reason of Reconciled=False tells what is going on, and not what went wrong.
+func isProgress(reason string) bool {
+	return reason == reasonDeleting || reason == reasonImportingAgain
+}
 
 // problem is something that keeps the objects behind a VirtualServer from what they should be. Its message is for the
 // user and says what to do.
@@ -36,7 +44,8 @@ func (p *problem) Error() string {
 
 // failed wraps the error of a write with what was being done, such as "create VirtualMachine x".
 func failed(doing string, err error) error {
-	if err == nil || errors.Is(err, errStale) || errors.Is(err, errUnseen) || errors.Is(err, errNameTaken) {
+	if err == nil || errors.Is(err, errStale) || errors.Is(err, errUnseen) || errors.Is(err, errNameTaken) ||
+		errors.Is(err, errNotAtHome) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", doing, err)

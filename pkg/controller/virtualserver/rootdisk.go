@@ -71,7 +71,15 @@ func volumeOwns(claim *corev1.PersistentVolumeClaim) bool {
 	return owner != nil && owner.Kind == kindDataVolume
 }
 
-const kindDataVolume = "DataVolume"
+// Kinds of the objects behind a VirtualServer.
+const (
+	kindMachine    = "VirtualMachine"
+	kindInstance   = "VirtualMachineInstance"
+	kindDataVolume = "DataVolume"
+	kindClaim      = "PersistentVolumeClaim"
+	kindService    = "Service"
+	kindSecret     = "Secret"
+)
 
 // filled says that a claim was filled, whatever the DataVolume says: of a claim that somebody deletes CDI makes another, and
 // calls the DataVolume succeeded for a while yet. A claim with a populator is bound when that is done, and CDI notes on any
@@ -141,6 +149,9 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 	case diskWait:
 		return p.waitForDisk()
 	case diskAgain:
+		if p.goes(kindDataVolume, p.volume) {
+			return nil
+		}
 		err := p.deleteVolume(ctx, metav1.DeletePropagationBackground)
 		if err == nil {
 			p.emit(eventNormal, "ImportAgain", fmt.Sprintf(
@@ -168,6 +179,9 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 }
 
 func (p *pass) createVolume(ctx context.Context, desired *cdiv1.DataVolume) error {
+	if err := p.confirmHome(ctx); err != nil {
+		return err
+	}
 	volume, err := p.clients.KubeVirt.CreateDataVolume(ctx, desired)
 	err = p.checkTaken(err, func() (metav1.Object, error) {
 		live, err := p.clients.KubeVirt.DataVolume(ctx, p.vs.Namespace, p.name())
@@ -218,7 +232,13 @@ func (p *pass) waitForDisk() error {
 	if p.volume != nil && p.volume.DeletionTimestamp != nil {
 		what = "DataVolume " + p.name()
 	}
-	p.report(&problem{reason: "DiskDeleted", message: what +
+	if !imported(p.volume, p.claim) {
+		// Nothing is lost: the spec was edited during the import, or somebody gave that up.
+		p.report(&problem{reason: reasonImportingAgain, message: "The root disk was not imported yet and is made anew, as the spec wants it now, once " +
+			what + " is gone."})
+		return nil
+	}
+	p.report(&problem{reason: reasonDiskDeleted, message: what +
 		" is being deleted. The root disk is imported again once it is gone; a machine that uses it keeps it until it stops."})
 	return nil
 }
@@ -244,6 +264,11 @@ func (p *pass) patchClaim(
 	if err != nil {
 		return nil, err
 	}
-	return p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.vs.Namespace).
+	claim, err := p.clients.Kubernetes.CoreV1().PersistentVolumeClaims(p.vs.Namespace).
 		Patch(ctx, p.claim.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kubevirt.FieldManager})
+	if err != nil {
+		return nil, err
+	}
+	p.memory.note(p.caches.claims, claim, p.clock.Now())
+	return claim, nil
 }

@@ -19,6 +19,9 @@ func (p *pass) reconcileService(ctx context.Context) error {
 	}
 	services := p.clients.Kubernetes.CoreV1().Services(p.vs.Namespace)
 	if p.service == nil {
+		if err := p.confirmHome(ctx); err != nil {
+			return err
+		}
 		service, err := services.Create(ctx, desired, metav1.CreateOptions{FieldManager: kubevirt.FieldManager})
 		err = p.checkTaken(err, func() (metav1.Object, error) {
 			return services.Get(ctx, p.name(), metav1.GetOptions{})

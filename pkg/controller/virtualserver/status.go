@@ -22,10 +22,22 @@ const heartbeatTimeout = 5 * time.Minute
 // has. The events of the pass follow.
 func (p *pass) writeStatus(ctx context.Context) error {
 	now := p.clock.Now()
+	p.lookBack(ctx, now)
+	p.lookAround(ctx, now)
 	observed := p.observe(now)
 	derived := status.Derive(observed)
+	if status.NewlyEvicted(&p.vs.Status, &derived) {
+		// Pods are seen by another watch than what asked for their end.
+		if err := p.confirmEnd(ctx, now); err != nil {
+			return err
+		}
+		observed = p.observe(now)
+		derived = status.Derive(observed)
+	}
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
 	p.lookAgain(&derived, observed.Node, now)
+
+	p.wake(ctx, observed)
 
 	p.vs.Status = derived
 	if !equality.Semantic.DeepEqual(p.before.Status, derived) {
@@ -38,7 +50,22 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	if derived.LastFailure != nil {
 		p.failures.forget(p.key(), derived.LastFailure)
 	}
+	p.failures.considered(p.key(), observed.Failure)
 	p.flushEvents()
+	return nil
+}
+
+// confirmEnd reads the machine, which says whether somebody asked for the end of the instance, and the instance. One that has
+// ended and is gone meanwhile is kept as it was seen.
+func (p *pass) confirmEnd(ctx context.Context, now time.Time) error {
+	seen := p.instance
+	if err := p.readMachine(ctx); err != nil {
+		return err
+	}
+	if seen != nil && seen.IsFinal() && (p.instance == nil || p.instance.UID != seen.UID) {
+		p.instance = seen
+	}
+	p.lookBack(ctx, now)
 	return nil
 }
 
@@ -56,14 +83,18 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Failure:        p.failures.of(p.key()),
 		Now:            now,
 	}
+	p.found.note(&observed)
 	if p.instance != nil {
-		observed.LauncherPod = p.caches.launcherPod(namespace, name, p.instance.UID)
+		observed.LauncherPod, observed.LauncherPodGone = p.caches.launcherPod(namespace, name, p.instance)
+		if p.launcher != nil {
+			observed.LauncherPod, observed.LauncherPodGone = p.launcher, false
+		}
 		if node := p.instance.Status.NodeName; node != "" {
 			observed.Node = p.caches.node(node)
 			observed.NodeMissing = observed.Node == nil
 		}
 	} else {
-		observed.LauncherPod = p.caches.launcherPod(namespace, name, "")
+		observed.LauncherPod, _ = p.caches.launcherPod(namespace, name, nil)
 	}
 	class := p.vs.Spec.Storage.Root.PVC.StorageClassName
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
@@ -98,7 +129,7 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
 // down, when an import has stood still for too long, and when a node that was marked has been silent for too long.
 func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, node *corev1.Node, now time.Time) {
-	times := []time.Time{status.StallsAt(derived.Import), silentAt(node)}
+	times := []time.Time{status.StallsAt(derived.Import), silentAt(node), p.found.again}
 	if derived.StopDeadline != nil {
 		times = append(times, derived.StopDeadline.Time)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/runstrategy"
+	"tensorstack.dev/virtualserver/pkg/status"
 	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
@@ -183,7 +184,7 @@ func (p *pass) recordAdoption(from, to v1beta1.RunStrategy) {
 		return
 	}
 	now := metav1.NewMicroTime(p.clock.Now())
-	p.vs.Status.Operations = prepend(p.vs.Status.Operations, v1beta1.OperationRecord{
+	p.vs.Status.Operations = status.Prepend(p.vs.Status.Operations, v1beta1.OperationRecord{
 		ID: uuid.NewUUID(), Type: operation, RequestedBy: requestedByKubeVirt, RequestedAt: now, CompletedAt: now,
 		FromRunStrategy: from, ToRunStrategy: to, Result: v1beta1.OperationSucceeded,
 		Message: "It was done on the VirtualMachine itself.",
@@ -197,6 +198,7 @@ func (p *pass) checkFresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the VirtualServer again: %w", err)
 	}
+	p.memory.note(p.caches.servers, live, p.clock.Now())
 	if live.UID != p.before.UID || live.ResourceVersion != p.before.ResourceVersion {
 		return errStale
 	}

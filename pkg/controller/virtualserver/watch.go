@@ -17,8 +17,8 @@ import (
 )
 
 // watch makes every change of an object put the VirtualServers that it concerns into the queue. It is called before the
-// informers start. failed is called with an instance that has failed, before its VirtualServer is enqueued.
-func (c *caches) watch(enqueue func(cache.ObjectName), failed func(*kubevirtv1.VirtualMachineInstance)) error {
+// informers start. ended is called with an instance that has ended, before its VirtualServer is enqueued.
+func (c *caches) watch(enqueue func(cache.ObjectName), ended func(*kubevirtv1.VirtualMachineInstance)) error {
 	// All objects behind a VirtualServer have the name of its machine.
 	byOwnName := func(object metav1.Object) {
 		servers := c.serversOf(object.GetNamespace(), object.GetName())
@@ -39,8 +39,8 @@ func (c *caches) watch(enqueue func(cache.ObjectName), failed func(*kubevirtv1.V
 		}),
 		c.machines: handle(byOwnName),
 		c.instances: handle(func(object metav1.Object) {
-			if vmi, ok := object.(*kubevirtv1.VirtualMachineInstance); ok && vmi.Status.Phase == kubevirtv1.Failed {
-				failed(vmi)
+			if vmi, ok := object.(*kubevirtv1.VirtualMachineInstance); ok && vmi.IsFinal() {
+				ended(vmi)
 			}
 			byOwnName(object)
 		}),
@@ -48,10 +48,12 @@ func (c *caches) watch(enqueue func(cache.ObjectName), failed func(*kubevirtv1.V
 		c.claims:    handle(byOwnName),
 		c.services:  handle(byOwnName),
 		c.secrets:   handle(byOwnName),
-		c.launchers: handle(byPodOwner),
+		c.launchers: withDelete(handle(byPodOwner), c.bury),
 		c.importers: handle(byPodOwner),
 		c.nodes:     c.handleNodes(enqueue),
 		c.classes:   handle(func(metav1.Object) { c.enqueueNotImported(enqueue) }),
+		// A VirtualServer that is not at home is looked at again, and moves away by itself.
+		c.namespaces: handle(func(metav1.Object) {}),
 	}
 	for _, named := range c.all() {
 		if err := named.informer.SetTransform(stripped); err != nil {
@@ -80,6 +82,24 @@ func handle(do func(metav1.Object)) cache.ResourceEventHandler {
 		AddFunc:    call,
 		UpdateFunc: func(_, object any) { call(object) },
 		DeleteFunc: call,
+	}
+}
+
+// withDelete calls do with each object that was deleted, as it was seen last, before the handler.
+func withDelete(handler cache.ResourceEventHandler, do func(*corev1.Pod)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    handler.OnAdd,
+		UpdateFunc: handler.OnUpdate,
+		DeleteFunc: func(object any) {
+			last := object
+			if deleted, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				last = deleted.Obj
+			}
+			if pod, ok := last.(*corev1.Pod); ok {
+				do(pod)
+			}
+			handler.OnDelete(object)
+		},
 	}
 }
 

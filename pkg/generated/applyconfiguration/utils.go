@@ -58,6 +58,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.RootDiskApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("RootDiskClaim"):
 		return &tensorstackv1beta1.RootDiskClaimApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("RunningResources"):
+		return &tensorstackv1beta1.RunningResourcesApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("SecretSource"):
 		return &tensorstackv1beta1.SecretSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ServiceAccountSource"):

@@ -414,6 +414,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.Filesystem{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_Filesystem(ref),
 		v1beta1.GPU{}.OpenAPIModelName():                                                                  schema_pkg_apis_tensorstack_v1beta1_GPU(ref),
 		v1beta1.GuestOS{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_GuestOS(ref),
+		v1beta1.HeldVirtualServer{}.OpenAPIModelName():                                                    schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServer(ref),
+		v1beta1.HeldVirtualServerList{}.OpenAPIModelName():                                                schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServerList(ref),
 		v1beta1.ImportStatus{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_ImportStatus(ref),
 		v1beta1.MachineFailure{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_MachineFailure(ref),
 		v1beta1.Network{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_Network(ref),
@@ -427,6 +429,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.RestartOptions{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_RestartOptions(ref),
 		v1beta1.RootDisk{}.OpenAPIModelName():                                                             schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref),
 		v1beta1.RootDiskClaim{}.OpenAPIModelName():                                                        schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref),
+		v1beta1.RunningResources{}.OpenAPIModelName():                                                     schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref),
 		v1beta1.SecretSource{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_SecretSource(ref),
 		v1beta1.ServiceAccountSource{}.OpenAPIModelName():                                                 schema_pkg_apis_tensorstack_v1beta1_ServiceAccountSource(ref),
 		v1beta1.StartOptions{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_StartOptions(ref),
@@ -21604,6 +21607,115 @@ func schema_pkg_apis_tensorstack_v1beta1_GuestOS(ref common.ReferenceCallback) c
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HeldVirtualServer is a VirtualServer that was taken out of its namespace, because that namespace is gone: its name may belong to somebody else now. It is not served and nothing is done for it, until an administrator gives it back or it expires. Its name is the UID of the VirtualServer, and its creationTimestamp is when it was taken out.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason says why the VirtualServer is held.\n\nPossible enum values:\n - `\"NamespaceDeleted\"` is a VirtualServer whose namespace does not exist any more.\n - `\"NamespaceReplaced\"` is a VirtualServer whose namespace was deleted, and another one of that name was made.\n - `\"NamespaceYounger\"` is a VirtualServer of which it is not known which namespace it was created in, but not in the present one of that name, which is younger. Version 0.1.0 did not write down what VirtualServers belong to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"NamespaceDeleted", "NamespaceReplaced", "NamespaceYounger"},
+						},
+					},
+					"expiresAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expiresAt is when the VirtualServer is deleted for good.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"virtualServer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "virtualServer is the VirtualServer as it was.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.VirtualServer{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"reason", "virtualServer"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.VirtualServer{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServerList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HeldVirtualServerList is a list of HeldVirtualServers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items is the list of HeldVirtualServers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1beta1.HeldVirtualServer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ListMeta{}.OpenAPIModelName(), v1beta1.HeldVirtualServer{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_ImportStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21796,11 +21908,11 @@ func schema_pkg_apis_tensorstack_v1beta1_Operation(ref common.ReferenceCallback)
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
+							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Evict\"` is no operation that anybody can ask for. It stands in status.operations for a machine that ended because the cluster evicted, preempted or deleted its pod.\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Restart", "Start", "Stop"},
+							Enum:        []interface{}{"Evict", "Restart", "Start", "Stop"},
 						},
 					},
 					"requestedBy": {
@@ -21886,16 +21998,16 @@ func schema_pkg_apis_tensorstack_v1beta1_OperationRecord(ref common.ReferenceCal
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is Start, Stop or Restart.\n\nPossible enum values:\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
+							Description: "type is Start, Stop, Restart or Evict.\n\nPossible enum values:\n - `\"Evict\"` is no operation that anybody can ask for. It stands in status.operations for a machine that ended because the cluster evicted, preempted or deleted its pod.\n - `\"Restart\"` stops the machine and starts it again.\n - `\"Start\"` starts the machine.\n - `\"Stop\"` stops the machine.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Restart", "Start", "Stop"},
+							Enum:        []interface{}{"Evict", "Restart", "Start", "Stop"},
 						},
 					},
 					"requestedBy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "requestedBy is the user who asked for it, or \"kubevirt\" for an operation on the VirtualMachine that was adopted.",
+							Description: "requestedBy is the user who asked for it, or \"kubevirt\" for an operation on the VirtualMachine that was adopted, or \"eviction\" for what the cluster did and what followed from it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -22280,6 +22392,36 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref common.ReferenceCallb
 					},
 				},
 				Required: []string{"size"},
+			},
+		},
+		Dependencies: []string{
+			resource.Quantity{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RunningResources are the CPU and the memory of a machine that runs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cores": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cores is the number of CPU cores that the guest sees.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"memory": {
+						SchemaProps: spec.SchemaProps{
+							Description: "memory is the memory of the guest.",
+							Ref:         ref(resource.Quantity{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"cores", "memory"},
 			},
 		},
 		Dependencies: []string{
@@ -22850,6 +22992,13 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							Format:      "",
 						},
 					},
+					"namespaceUID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes, whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"vm": {
 						SchemaProps: spec.SchemaProps{
 							Description: "vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.",
@@ -22891,6 +23040,12 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							Description: "node is the node that the machine runs on.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"resources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are absent while the machine does not run.",
+							Ref:         ref(v1beta1.RunningResources{}.OpenAPIModelName()),
 						},
 					},
 					"ipAddresses": {
@@ -23000,7 +23155,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
 	}
 }
 

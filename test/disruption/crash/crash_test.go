@@ -21,6 +21,8 @@ func TestCrash(t *testing.T) {
 	plane := start(t)
 	t.Run("restart storm", func(t *testing.T) { testRestartStorm(t, environment(t, plane)) })
 	t.Run("emptied store", func(t *testing.T) { testEmptiedStore(t, environment(t, plane)) })
+	t.Run("next tenant of a namespace", func(t *testing.T) { testNextTenant(t, environment(t, plane)) })
+	t.Run("namespace goes under a running server", func(t *testing.T) { testNamespaceGoesUnderARunningServer(t, environment(t, plane)) })
 	t.Run("store from an older backup", func(t *testing.T) { testOlderBackup(t, environment(t, plane)) })
 }
 

@@ -73,8 +73,8 @@ func HurriedActions() []spec.Kind {
 func AllActions() []spec.Kind {
 	return []spec.Kind{
 		spec.Start, spec.Start, spec.Start, spec.Stop, spec.Stop, spec.Restart, spec.Restart, spec.Edit, spec.Edit,
-		spec.Shutdown, spec.Crash, spec.Reboot, spec.Pause, spec.Unpause, spec.MachineEdit, spec.MachineStart,
-		spec.MachineStop, spec.MachineRestart, spec.DeleteInstance, spec.DeleteMachine,
+		spec.Shutdown, spec.Crash, spec.Reboot, spec.Evict, spec.Evict, spec.Pause, spec.Unpause, spec.MachineEdit,
+		spec.MachineStart, spec.MachineStop, spec.MachineRestart, spec.DeleteInstance, spec.DeleteMachine,
 	}
 }
 

@@ -98,6 +98,23 @@ func (c *client) RestartMachine(ctx context.Context, _, name string, options kub
 	return c.do(ctx, "restart", func() error { return c.restart(name, options) })
 }
 
+// UnpauseInstance implements kubevirt.Machines.
+func (c *client) UnpauseInstance(ctx context.Context, _, name string) error {
+	return c.do(ctx, "unpause", func() error {
+		vmi := c.instance
+		if vmi == nil {
+			return apierrors.NewNotFound(kubevirtv1.Resource("virtualmachineinstances"), name)
+		}
+		if vmi.Status.Phase != kubevirtv1.Running || !isPaused(vmi) {
+			return c.refuse(name, "VMI is not paused")
+		}
+		awake := vmi.DeepCopy()
+		setPaused(awake, false)
+		c.setInstance(awake)
+		return nil
+	})
+}
+
 // CancelRequests implements kubevirt.Machines: a JSON patch that tests the requests first.
 func (c *client) CancelRequests(ctx context.Context, vm *kubevirtv1.VirtualMachine) error {
 	return c.do(ctx, "cancel requests", func() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -104,8 +105,12 @@ func (w *World) Do(a spec.Action, hurry bool) (sequence.Answer, error) {
 		return sequence.Answer{Verdict: spec.Accepted}, w.edit(v1beta1.RunStrategy(a.Strategy))
 	}
 	w.kubevirt.mu.Lock()
-	defer w.kubevirt.mu.Unlock()
-	return w.kubevirt.do(a)
+	answer, err := w.kubevirt.do(a)
+	w.kubevirt.mu.Unlock()
+	if a.Kind == spec.Evict && !answer.Skipped {
+		time.Sleep(shutdownTime)
+	}
+	return answer, err
 }
 
 func (w *World) operate(a spec.Action) (sequence.Answer, error) {
@@ -182,6 +187,11 @@ func (k *KubeVirt) do(a spec.Action) (sequence.Answer, error) {
 		case spec.Crash:
 			k.phase(kubevirtv1.Failed)
 		}
+	case spec.Evict:
+		if !k.running() || isPaused(k.instance) {
+			return skipped, nil
+		}
+		k.evict()
 	case spec.Pause, spec.Unpause:
 		return k.pause(a.Kind == spec.Pause), nil
 	case spec.MachineEdit:

@@ -1,9 +1,12 @@
 package simulation
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
@@ -24,3 +27,13 @@ func newServer(strategy v1beta1.RunStrategy) *tensorstack.VirtualServer {
 	scheme.Scheme.Default(vs)
 	return toInternal(vs)
 }
+
+// namespaceUID is the UID of the one namespace.
+const namespaceUID = types.UID("uid-of-ns")
+
+func theNamespace() *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace, UID: namespaceUID}}
+}
+
+// NamespaceUID implements storage.NamespaceReader.
+func (w *World) NamespaceUID(context.Context, string) (types.UID, error) { return namespaceUID, nil }

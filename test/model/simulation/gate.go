@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // errLost is what a caller gets whose request or answer was lost.
@@ -32,6 +34,22 @@ type call struct {
 type gate struct {
 	mu    sync.Mutex
 	calls []*call
+	// carriedOut and refused count the calls that reached a server, and those of them that it refused, by name and reason.
+	carriedOut int
+	refused    map[string]int
+}
+
+// note counts a call that reached a server.
+func (g *gate) note(name string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.carriedOut++
+	if err != nil {
+		if g.refused == nil {
+			g.refused = map[string]int{}
+		}
+		g.refused[name+": "+string(apierrors.ReasonForError(err))]++
+	}
 }
 
 // through waits for its turn and does what the fate of the call is.
@@ -49,6 +67,7 @@ func (g *gate) through(ctx context.Context, name string, do func() error) error 
 			return fmt.Errorf("%s: %w", name, errLost)
 		}
 		err := do()
+		g.note(name, err)
 		if f == lostAnswer {
 			return fmt.Errorf("%s: %w", name, errLost)
 		}

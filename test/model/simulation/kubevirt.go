@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,20 +29,25 @@ type KubeVirt struct {
 	volume   *cdiv1.DataVolume
 	// instances counts all instances that there ever were.
 	instances int
-	// killed says that the pod of the instance was deleted.
+	// pod is the launcher pod of the instance, and killed says that somebody but virt-controller deleted it.
+	pod    *corev1.Pod
 	killed bool
+	// events are what KubeVirt has told of instances.
+	events []corev1.Event
 	// coin decides what may end in either way.
 	coin func() bool
 
-	machineFeed, instanceFeed, volumeFeed *feed
+	machineFeed, instanceFeed, volumeFeed, podFeed *feed
 	// seen is what virt-controller looked at, until it has acted on it; unseen says that it has to look again.
 	seen   *sight
 	unseen bool
 }
 
 func newKubeVirt(coin func() bool) *KubeVirt {
-	return &KubeVirt{coin: coin, machineFeed: &feed{name: "VirtualMachines"},
-		instanceFeed: &feed{name: "VirtualMachineInstances"}, volumeFeed: &feed{name: "DataVolumes"}}
+	// No server ever answers a list with the version 0.
+	return &KubeVirt{version: 1, coin: coin, machineFeed: &feed{name: "VirtualMachines"},
+		instanceFeed: &feed{name: "VirtualMachineInstances"}, volumeFeed: &feed{name: "DataVolumes"},
+		podFeed: &feed{name: "Pods"}}
 }
 
 func (k *KubeVirt) stamp(object metav1.Object) {

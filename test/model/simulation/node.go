@@ -17,6 +17,8 @@ func (k *KubeVirt) nodeHasWork() bool {
 	switch {
 	case vmi == nil:
 		return false
+	case vmi.IsFinal() && k.killed && k.pod != nil:
+		return true
 	case vmi.IsFinal():
 		return vmi.DeletionTimestamp != nil && (slices.Contains(vmi.Finalizers, nodeFinalizer) || len(vmi.Finalizers) == 0)
 	default:
@@ -28,9 +30,15 @@ func (k *KubeVirt) nodeHasWork() bool {
 func (k *KubeVirt) nodeWorks() {
 	vmi := k.instance
 	switch {
+	case vmi.IsFinal() && k.killed && k.pod != nil:
+		k.dropPod()
 	case vmi.IsFinal() && len(vmi.Finalizers) == 0:
 		k.dropInstance()
+	case vmi.DeletionTimestamp != nil && k.pod != nil && k.pod.DeletionTimestamp == nil:
+		k.deletePod()
+		k.tell("VirtualMachineInstance", "SuccessfulDelete", "Deleted virtual machine pod "+k.pod.Name)
 	case vmi.IsFinal():
+		k.dropPod()
 		k.removeFinalizer(nodeFinalizer)
 	case vmi.DeletionTimestamp != nil || k.killed:
 		if k.coin() {
@@ -53,6 +61,9 @@ func (k *KubeVirt) phase(phase kubevirtv1.VirtualMachineInstancePhase) {
 	vmi.Status.Phase = phase
 	vmi.Status.PhaseTransitionTimestamps = append(vmi.Status.PhaseTransitionTimestamps,
 		kubevirtv1.VirtualMachineInstancePhaseTransitionTimestamp{Phase: phase, PhaseTransitionTimestamp: metav1.Now()})
+	if phase == kubevirtv1.Scheduling {
+		k.createPod()
+	}
 	if phase == kubevirtv1.Running {
 		vmi.Status.Conditions = append(vmi.Status.Conditions,
 			kubevirtv1.VirtualMachineInstanceCondition{Type: kubevirtv1.VirtualMachineInstanceReady, Status: corev1.ConditionTrue})

@@ -139,6 +139,7 @@ func (k *KubeVirt) restart(name string, options kubevirtv1.RestartOptions) error
 	}
 	if options.GracePeriodSeconds != nil && !k.instance.IsFinal() {
 		k.killed = true
+		k.deletePod()
 	}
 	return nil
 }

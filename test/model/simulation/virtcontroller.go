@@ -57,6 +57,10 @@ func (k *KubeVirt) act() {
 func (k *KubeVirt) controllerDeletes(s *sight) {
 	if s.instance.DeletionTimestamp == nil {
 		k.deleteInstance()
+		if k.instance != nil {
+			k.tell("VirtualMachine", "SuccessfulDelete",
+				"Stopped the virtual machine by deleting the virtual machine instance "+string(s.instance.UID))
+		}
 	}
 }
 

@@ -3,19 +3,17 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -79,16 +77,14 @@ func New(ctx context.Context, random *rand.Rand, faults Faults) (*World, error) 
 	ctx = genericapirequest.WithUser(klog.NewContext(ctx, logr.Discard()), &user.DefaultInfo{Name: "ann"})
 	w := &World{
 		ctx: genericapirequest.WithNamespace(ctx, Namespace), random: random, faults: faults,
-		gate: &gate{}, servers: &feed{name: "VirtualServers"}, ledger: newLedger(), kubernetes: kubernetesfake.NewSimpleClientset(),
+		gate: &gate{}, servers: &feed{name: "VirtualServers"}, ledger: newLedger(), kubernetes: kubernetesfake.NewSimpleClientset(theNamespace()),
 	}
-	w.kubernetes.PrependReactor("*", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, &corev1.Event{}, nil
-	})
 	w.kubevirt = newKubeVirt(func() bool { return w.random.IntN(4) == 0 })
-	w.feeds = []*feed{w.servers, w.kubevirt.machineFeed, w.kubevirt.instanceFeed, w.kubevirt.volumeFeed}
+	w.kubevirt.serve(w.kubernetes)
+	w.feeds = []*feed{w.servers, w.kubevirt.machineFeed, w.kubevirt.instanceFeed, w.kubevirt.volumeFeed, w.kubevirt.podFeed}
 	w.store = newStore(w.changed)
 	registry, err := storage.New(w.store.options(), storage.Options{
-		Typer: scheme.Scheme, Machines: w, Clock: clock.RealClock{},
+		Typer: scheme.Scheme, Namespaces: w, Machines: w, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		return nil, err
@@ -148,6 +144,17 @@ func (w *World) Close() {
 	w.kill()
 	<-w.stopped
 	w.registry.VirtualServer.Destroy()
+}
+
+// Rest lets everything happen until nothing does any more.
+func (w *World) Rest() error { return w.rest() }
+
+// Requests returns how many requests of the controller have reached a server, and how many of each kind and reason were
+// refused.
+func (w *World) Requests() (int, map[string]int) {
+	w.gate.mu.Lock()
+	defer w.gate.mu.Unlock()
+	return w.gate.carriedOut, maps.Clone(w.gate.refused)
 }
 
 // Trace returns the last things that happened.

@@ -12,8 +12,9 @@ func (s State) Do(a Action, verdict Verdict) []State {
 		return s.edit(a.Strategy)
 	case MachineEdit:
 		return s.machineEdit(a.Strategy)
-	case Shutdown, Crash:
-		return s.end(a.Kind == Crash)
+	case Shutdown, Crash, Evict:
+		// The guide brings a machine under RerunOnFailure back from anything but a shutdown from inside.
+		return s.end(a.Kind != Shutdown)
 	case Pause:
 		s.Machine = Paused
 	case Unpause:

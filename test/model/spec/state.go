@@ -59,6 +59,8 @@ const (
 	Shutdown Kind = "guest shutdown"
 	Crash    Kind = "guest crash"
 	Reboot   Kind = "guest reboot"
+	// Evict takes the pod of the machine away, as a drain of its node does.
+	Evict Kind = "eviction"
 	// Pause and Unpause are the operations of that name.
 	Pause   Kind = "pause"
 	Unpause Kind = "unpause"

@@ -17,6 +17,7 @@ import (
 	"tensorstack.dev/virtualserver/test/nodeagent/guest"
 	"tensorstack.dev/virtualserver/test/nodeagent/handler"
 	"tensorstack.dev/virtualserver/test/nodeagent/importer"
+	"tensorstack.dev/virtualserver/test/nodeagent/kubelet"
 	"tensorstack.dev/virtualserver/test/nodeagent/node"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Address string
 	Port    int
 	TLS     handler.TLSFiles
+	// Kubelet is the certificate with which logs are served, at the port in Nodes.
+	Kubelet handler.TLSFiles
 	Nodes   node.Options
 	Import  importer.Options
 	// Hypervisor runs the guests.
@@ -47,7 +50,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := handler.TLSConfig(config.TLS)
+	tlsConfig, err := handler.TLSConfig(config.TLS, handler.ClientName)
 	if err != nil {
 		return err
 	}
@@ -57,6 +60,11 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("listening for virt-api: %w", err)
 	}
 	defer listener.Close()
+	logs, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(config.Address, strconv.Itoa(int(config.Nodes.KubeletPort))))
+	if err != nil {
+		return fmt.Errorf("listening for kube-apiserver: %w", err)
+	}
+	defer logs.Close()
 
 	// Guests end after everything that reports their end.
 	guestContext, endGuests := context.WithCancel(context.WithoutCancel(ctx))
@@ -98,6 +106,11 @@ func Run(ctx context.Context, config Config) error {
 	group.Go(func() { machines.Run(ctx, workers) })
 	group.Go(func() {
 		if err := machines.Serve(ctx, listener, tlsConfig); err != nil {
+			cancel(err)
+		}
+	})
+	group.Go(func() {
+		if err := kubelet.Serve(ctx, logs, config.Kubelet, c.Pod); err != nil {
 			cancel(err)
 		}
 	})

@@ -161,6 +161,15 @@ func (c *Cluster) Node(name string) *corev1.Node {
 	return node
 }
 
+// Pod returns a pod on a node that is served, nil if there is none.
+func (c *Cluster) Pod(namespace, name string) *corev1.Pod {
+	object, found, err := c.Factory.Core().V1().Pods().Informer().GetStore().GetByKey(namespace + "/" + name)
+	if err != nil || !found || !c.Serves(object.(*corev1.Pod).Spec.NodeName) {
+		return nil
+	}
+	return object.(*corev1.Pod)
+}
+
 // Serves tells whether the agent plays this node now: it is handed to the
 // agent and not lost.
 func (c *Cluster) Serves(name string) bool {

@@ -33,6 +33,8 @@ var errReverted = errors.New("KubeVirt reverted the machine's status: the identi
 type instance struct {
 	guest.Guest
 	key string
+	// pressed says that the power button was pressed.
+	pressed bool
 }
 
 // Handler is the virt-handler of all nodes that the agent serves.
@@ -256,9 +258,26 @@ func (h *Handler) act(vmi *kubevirtv1.VirtualMachineInstance, step verdict) erro
 	case found && step.kill:
 		g.End(guest.Destroyed)
 	case found && step.shutdown:
+		if h.press(vmi.UID) {
+			// virt-handler tells it for the first attempt only.
+			h.cluster.Recorder.Event(vmi, corev1.EventTypeNormal, kubevirtv1.ShuttingDown.String(), "Signaled Graceful Shutdown")
+		}
 		g.Shutdown()
 	}
 	return nil
+}
+
+// press says whether the power button of the guest was never pressed before.
+func (h *Handler) press(uid types.UID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g, found := h.guests[uid]
+	if !found || g.pressed {
+		return false
+	}
+	g.pressed = true
+	h.guests[uid] = g
+	return true
 }
 
 func (h *Handler) launch(vmi *kubevirtv1.VirtualMachineInstance) error {

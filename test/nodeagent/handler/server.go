@@ -17,9 +17,9 @@ import (
 	"tensorstack.dev/virtualserver/test/nodeagent/guest"
 )
 
-// clientName is the common name of the certificate with which virt-api comes
+// ClientName is the common name of the certificate with which virt-api comes
 // (KubeVirt, pkg/util/tls).
-const clientName = "kubevirt.io:system:client:virt-handler"
+const ClientName = "kubevirt.io:system:client:virt-handler"
 
 const (
 	headerTimeout = 10 * time.Second
@@ -29,9 +29,9 @@ const (
 // TLSFiles are the files of the endpoint's certificates, in PEM.
 type TLSFiles struct{ Cert, Key, ClientCA string }
 
-// TLSConfig requires client certificates of virt-api. The serving certificate
-// is read for every connection, so that it may be renewed in place.
-func TLSConfig(files TLSFiles) (*tls.Config, error) {
+// TLSConfig requires client certificates of that common name. The serving
+// certificate is read for every connection, so that it may be renewed in place.
+func TLSConfig(files TLSFiles, clientName string) (*tls.Config, error) {
 	if _, err := tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
 		return nil, fmt.Errorf("reading the serving certificate: %w", err)
 	}

@@ -76,7 +76,7 @@ func TestEndpointAdmitsVirtAPIOnly(t *testing.T) {
 		Cert:     writePEM(t, filepath.Join(dir, "tls.crt"), "CERTIFICATE", serving.Certificate[0]),
 		Key:      writePEM(t, filepath.Join(dir, "tls.key"), "EC PRIVATE KEY", key),
 		ClientCA: writePEM(t, filepath.Join(dir, "ca.crt"), "CERTIFICATE", ca.certificate.Raw),
-	})
+	}, ClientName)
 	require.NoError(t, err)
 	vmis := cache.NewSharedIndexInformer(&cache.ListWatch{}, &kubevirtv1.VirtualMachineInstance{}, 0, cache.Indexers{})
 	h := &Handler{cluster: &cluster.Cluster{VMIs: vmis}, sessions: newSessions()}
@@ -94,7 +94,7 @@ func TestEndpointAdmitsVirtAPIOnly(t *testing.T) {
 		client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 		return client.Get("https://" + listener.Addr().String() + "/v1/namespaces/ns/virtualmachineinstances/vm/guestosinfo")
 	}
-	response, err := get(ca.leaf(t, clientName))
+	response, err := get(ca.leaf(t, ClientName))
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusNotFound, response.StatusCode)
@@ -102,7 +102,7 @@ func TestEndpointAdmitsVirtAPIOnly(t *testing.T) {
 	refused := map[string][]tls.Certificate{
 		"no certificate":         nil,
 		"somebody else":          {ca.leaf(t, "somebody-else")},
-		"right name, foreign CA": {newAuthority(t).leaf(t, clientName)},
+		"right name, foreign CA": {newAuthority(t).leaf(t, ClientName)},
 	}
 	for name, certificates := range refused {
 		t.Run(name, func(t *testing.T) {
@@ -118,6 +118,6 @@ func TestEndpointAdmitsVirtAPIOnly(t *testing.T) {
 }
 
 func TestTLSConfigSaysWhatIsMissing(t *testing.T) {
-	_, err := TLSConfig(TLSFiles{Cert: "/nonexistent/tls.crt", Key: "/nonexistent/tls.key"})
+	_, err := TLSConfig(TLSFiles{Cert: "/nonexistent/tls.crt", Key: "/nonexistent/tls.key"}, ClientName)
 	assert.ErrorContains(t, err, "/nonexistent/tls.crt")
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Heartbeat time.Duration
 	// Address is the address of every node.
 	Address string
+	// KubeletPort is where kube-apiserver asks for logs.
+	KubeletPort int32
 	// Extended are further resources of every node, such as GPUs.
 	Extended map[string]int64
 }
@@ -168,6 +170,7 @@ func (n *Nodes) status(ctx context.Context, node *corev1.Node) error {
 		{Type: corev1.NodeInternalIP, Address: n.options.Address},
 		{Type: corev1.NodeHostName, Address: node.Name},
 	}
+	updated.Status.DaemonEndpoints.KubeletEndpoint.Port = n.options.KubeletPort
 	updated.Status.NodeInfo = corev1.NodeSystemInfo{
 		Architecture: "amd64", OperatingSystem: "linux", OSImage: "Simulated node", KernelVersion: "6.12.0-simulated",
 		ContainerRuntimeVersion: "simulated://1.0", KubeletVersion: "v1.37.2",

@@ -15,7 +15,7 @@ import (
 // guestRoot is what a cloud image has, without what makes it boot slowly: the kernel is the small guest's.
 func guestRoot() debianRoot {
 	return debianRoot{name: "debian", variant: "minbase", packages: []string{
-		"systemd-sysv", "udev", "dbus", "kmod", "cloud-init", "qemu-guest-agent", "openssh-server", "sudo", "ifupdown", "dhcpcd-base", "netbase",
+		"systemd-sysv", "udev", "dbus", "kmod", "cloud-init", "qemu-guest-agent", "openssh-server", "sudo", "systemd-resolved", "libnss-myhostname", "netbase",
 		"iproute2", "iputils-ping", "ca-certificates", "wget", "fdisk", "cloud-guest-utils", "util-linux", "e2fsprogs", "login", "less", "vim-tiny",
 	}}
 }
@@ -38,7 +38,7 @@ func (w *Workspace) makeDebianGuest() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.ensure("debian", fingerprint("debian 2", root["digest"], packages["digest"], files), func(scratch string) (result, error) {
+	_, err = w.ensure("debian", fingerprint("debian 3", root["digest"], packages["digest"], files), func(scratch string) (result, error) {
 		archive, err := openArchive(w.path("roots", smallPackages().name+".tar"))
 		if err != nil {
 			return result{}, err
@@ -154,6 +154,12 @@ func debianConfiguration() (tree, error) {
 	}
 	// An empty machine-id gets a new one at each boot; a missing one would make it a first boot, with all that entails.
 	own.data("etc/machine-id", 0o444, nil)
+	own.symlink("etc/resolv.conf", "../run/systemd/resolve/resolv.conf")
+	for _, service := range []string{"systemd-networkd", "systemd-resolved"} {
+		own.symlink("etc/systemd/system/multi-user.target.wants/"+service+".service", "/usr/lib/systemd/system/"+service+".service")
+	}
+	own.symlink("etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service", "/usr/lib/systemd/system/systemd-networkd-wait-online.service")
+	own.symlink("etc/systemd/system-generators/systemd-ssh-generator", "/dev/null")
 	own.symlink("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
 	return own, nil
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -38,7 +37,7 @@ type Store struct {
 }
 
 // Prepare returns the store of the images as they are now, and makes it unless it exists. Stores of older images are
-// removed. The calling process must be in a mount namespace of its own: unpacking mounts.
+// removed. The calling process must be in a mount namespace of its own, with a /run of its own: unpacking mounts.
 func (s Store) Prepare(ctx context.Context) (string, error) {
 	archives, err := filepath.Glob(filepath.Join(s.Images, "*.tar"))
 	if err != nil {
@@ -106,12 +105,11 @@ func fingerprint(archives []string) (string, error) {
 }
 
 // make imports the archives with a containerd that runs for this alone.
-func (s Store) make(ctx context.Context, root string, archives []string) (err error) {
-	state, err := os.MkdirTemp("", "vslab-import-")
-	if err != nil {
+func (s Store) make(ctx context.Context, root string, archives []string) error {
+	state := "/run/containerd"
+	if err := os.MkdirAll(state, 0o711); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(state)) }()
 	if err := os.MkdirAll(root, 0o711); err != nil {
 		return err
 	}

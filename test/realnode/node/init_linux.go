@@ -76,8 +76,8 @@ func (c Config) layout() rootfs.Layout {
 		BindReadOnly: []string{c.BinDir},
 		Files: map[string]string{
 			"/etc/hosts": hosts, "/etc/hostname": c.Name + "\n", "/etc/resolv.conf": "",
-			"/etc/machine-id":                fmt.Sprintf("%032x\n", 1000*c.Lab+c.Index),
-			"/run/kubevirt/.keep":            "", "/run/kubevirt-private/.keep": "",
+			"/etc/machine-id":     fmt.Sprintf("%032x\n", 1000*c.Lab+c.Index),
+			"/run/kubevirt/.keep": "", "/run/kubevirt-private/.keep": "",
 			"/run/kubevirt-libvirt-runtimes/.keep": "",
 		},
 		Devices: c.Devices,

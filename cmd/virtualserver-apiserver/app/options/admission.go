@@ -1,9 +1,6 @@
 package options
 
 import (
-	"time"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
@@ -11,9 +8,9 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 
+	"tensorstack.dev/virtualserver/pkg/admission/disks"
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
 	"tensorstack.dev/virtualserver/pkg/admission/preflight"
 	"tensorstack.dev/virtualserver/pkg/admission/references"
@@ -22,13 +19,14 @@ import (
 // addAdmission adds to the library's plugins, which are NamespaceLifecycle, webhooks and admission policies.
 // kube-apiserver runs no admission for the kinds of extension servers, quota included. Quota comes last, so that a
 // refused object is not counted.
-func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config) {
+func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config, servers *disks.Servers) {
 	references.Register(options.Admission.Plugins)
 	importurl.Register(options.Admission.Plugins, imports)
+	disks.Register(options.Admission.Plugins, servers.List)
 	preflight.Register(options.Admission.Plugins)
 	resourcequota.Register(options.Admission.Plugins)
 	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,
-		references.PluginName, importurl.PluginName, preflight.PluginName, resourcequota.PluginName)
+		references.PluginName, importurl.PluginName, disks.PluginName, preflight.PluginName, resourcequota.PluginName)
 	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
 		// are charged to its pod by kube-apiserver.
@@ -50,29 +48,12 @@ func applyAdmission(options *genericoptions.RecommendedOptions, config *generica
 	if err != nil {
 		return err
 	}
-	factory := admissionInformers{
-		SharedInformerFactory: config.SharedInformerFactory,
-		parameters:            informers.NewSharedInformerFactory(kube, 10*time.Minute),
-	}
-	return options.Admission.ApplyTo(&config.Config, factory, kube, dynamicClient, options.FeatureGate,
+	initializers = append(initializers, policiesInitializer{
+		shared: config.SharedInformerFactory, kube: kube, dynamic: dynamicClient, said: &saidOnce{},
+	})
+	return options.Admission.ApplyTo(&config.Config, config.SharedInformerFactory, kube, dynamicClient, options.FeatureGate,
 		config.EffectiveVersion, initializers...)
 }
-
-// admissionInformers watches the parameters of admission policies apart from everything else. Any policy of the cluster
-// may name any kind as its parameter, and this server may not be allowed to list that kind. The server's readiness
-// waits for all of its shared informers, so one such policy, for pods say, would make it unready for ever.
-type admissionInformers struct {
-	informers.SharedInformerFactory
-	parameters informers.SharedInformerFactory
-}
-
-// ForResource is what the policy plugins get informers of parameters from, and nothing else does.
-func (f admissionInformers) ForResource(resource schema.GroupVersionResource) (informers.GenericInformer, error) {
-	return f.parameters.ForResource(resource)
-}
-
-// Start is called by the policy plugins after ForResource. The others are started by the server.
-func (f admissionInformers) Start(stop <-chan struct{}) { f.parameters.Start(stop) }
 
 // quotaInitializer hands the quota plugin its configuration.
 type quotaInitializer struct{}

@@ -16,6 +16,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // Offers --logging-format=json.
 
+	"tensorstack.dev/virtualserver/pkg/admission/disks"
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
@@ -40,6 +41,8 @@ type Options struct {
 	Controllers *ControllerOptions
 	// Imports says from where root disks may be imported.
 	Imports *importurl.Config
+	// Servers is told the storage of VirtualServers, which admission looks into.
+	Servers *disks.Servers
 	// AllowExistingCRDs starts the server although custom resources of its group and version are defined.
 	AllowExistingCRDs bool
 }
@@ -50,7 +53,8 @@ func New() *Options {
 	recommended.SecureServing.BindPort = 8443
 	recommended.SecureServing.ServerCert.CertDirectory = ""
 	imports := &importurl.Config{}
-	addAdmission(recommended, imports)
+	servers := &disks.Servers{}
+	addAdmission(recommended, imports, servers)
 	return &Options{
 		Recommended: recommended,
 		ServerRun:   genericoptions.NewServerRunOptions(),
@@ -58,6 +62,7 @@ func New() *Options {
 		Store:       NewStoreOptions(),
 		Controllers: NewControllerOptions(),
 		Imports:     imports,
+		Servers:     servers,
 	}
 }
 

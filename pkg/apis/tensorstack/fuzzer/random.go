@@ -118,7 +118,8 @@ func (g generator) disk() v1beta1.AdditionalDisk {
 		disk.EmptyDisk = &v1beta1.EmptyDiskSource{Capacity: g.quantity("1Gi", "1Mi", "1Ki", "0", "1E30")}
 	case 1:
 		disk.ContainerDisk = &v1beta1.ContainerDiskSource{
-			Image:           pick(g, "registry.example.com/a/b:c", "a", "r.example.com:5000/a@sha256:0", "a b", "", "docker://a"),
+			Image: pick(g, "registry.example.com/a/b:c", "a", "r.example.com:5000/a@sha256:"+strings.Repeat("0", 64), "r.example.com:5000/a@sha256:0",
+				"a b", "", "docker://a", "Team/a", "a:", "r.example.com:0/a", "a/b:c@sha256:"+strings.Repeat("0", 64)),
 			ImagePullSecret: pick(g, "", "pull", "A"),
 			Path:            pick(g, "", "/disk/disk.img", "/", "a", "/a/../b", "//", "/a//b"),
 			ImagePullPolicy: pick(g, corev1.PullPolicy(""), "Always", "IfNotPresent", "Never", "x"),
@@ -167,6 +168,7 @@ func (g generator) network() v1beta1.Network {
 		network.DNSConfig = &corev1.PodDNSConfig{
 			Nameservers: pick(g, []string{"192.0.2.1"}, nil, []string{"2001:db8::1", "192.0.2.1", "192.0.2.2"}, []string{"a"}, []string{"1", "2", "3", "4"}),
 			Searches: pick(g, nil, []string{"example.com"}, strings.Split("a b c d e f", " "), strings.Split("a b c d e f g", " "), []string{"_a"},
+				[]string{"192.0.2.1"}, []string{"a.1b", "2"}, []string{strings.Repeat("a", 64) + ".b"}, []string{"1.a"},
 				[]string{strings.Repeat("a", 63) + ".b", strings.Repeat("a", 63) + ".c", strings.Repeat("a", 63), strings.Repeat("b", 60)}),
 			Options: pick(g, nil, []corev1.PodDNSConfigOption{{Name: "ndots", Value: ptr.To("2")}}, []corev1.PodDNSConfigOption{{}}),
 		}
@@ -176,7 +178,9 @@ func (g generator) network() v1beta1.Network {
 
 func (g generator) url() string {
 	return pick(g, "https://images.example.com/a.img", "http://192.0.2.1/a", "https://[2001:db8::1]:8443/a?b=c", "gs://bucket/key",
-		"docker://registry.example.com/a:b", "oci-archive:///a.tar", "ftp://a/b", "https://", "a b", "", "https://a/\x7f", "s3://a/b")
+		"docker://registry.example.com/a:b", "oci-archive:///a.tar", "ftp://a/b", "https://", "a b", "", "https://a/\x7f", "s3://a/b",
+		"https://a:0/b", "https://a:70000/b", "https://a/b c", "https://a..b/c", "https://192.0.2.256/a", "https://a_b.c:443/d", "docker://A/B",
+		"docker://a:", "https://-a.b/c", "https://a/b.zip")
 }
 
 func (g generator) source() cdiv1.DataVolumeSource {

@@ -33,6 +33,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&VirtualServer{},
 		&VirtualServerList{},
+		&HeldVirtualServer{},
+		&HeldVirtualServerList{},
 		&StartOptions{},
 		&StopOptions{},
 		&RestartOptions{},

@@ -1,6 +1,7 @@
 package v1beta1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -64,6 +65,10 @@ type VirtualServerStatus struct {
 	// message says in one line why the machine is not running, and names the object that blocks it.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes,
+	// whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.
+	// +optional
+	NamespaceUID types.UID `json:"namespaceUID,omitempty"`
 	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
 	// +optional
 	VM VirtualMachineReference `json:"vm,omitempty"`
@@ -80,6 +85,10 @@ type VirtualServerStatus struct {
 	// node is the node that the machine runs on.
 	// +optional
 	Node string `json:"node,omitempty"`
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	// +optional
+	Resources *RunningResources `json:"resources,omitempty"`
 	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	// +optional
 	// +listType=atomic
@@ -123,6 +132,14 @@ type VirtualMachineReference struct {
 	// collisionCount says how often the name was taken and hashed again.
 	// +optional
 	CollisionCount int32 `json:"collisionCount,omitempty"`
+}
+
+// RunningResources are the CPU and the memory of a machine that runs.
+type RunningResources struct {
+	// cores is the number of CPU cores that the guest sees.
+	Cores int32 `json:"cores"`
+	// memory is the memory of the guest.
+	Memory resource.Quantity `json:"memory"`
 }
 
 // ImportStatus is the progress of a root disk's import.
@@ -175,7 +192,7 @@ type DiskStatus struct {
 	ByID string `json:"byID,omitempty"`
 }
 
-// OperationType is what a user asked a machine to do.
+// OperationType is what a machine was to do, or what the cluster did to it.
 // +enum
 type OperationType string
 
@@ -186,6 +203,9 @@ const (
 	OperationStop OperationType = "Stop"
 	// OperationRestart stops the machine and starts it again.
 	OperationRestart OperationType = "Restart"
+	// OperationEvict is no operation that anybody can ask for. It stands in status.operations for a machine that ended because
+	// the cluster evicted, preempted or deleted its pod.
+	OperationEvict OperationType = "Evict"
 )
 
 // Operation is an operation that was accepted and is not done yet.
@@ -237,9 +257,10 @@ const (
 type OperationRecord struct {
 	// id identifies the operation.
 	ID types.UID `json:"id"`
-	// type is Start, Stop or Restart.
+	// type is Start, Stop, Restart or Evict.
 	Type OperationType `json:"type"`
-	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted.
+	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted,
+	// or "eviction" for what the cluster did and what followed from it.
 	// +optional
 	RequestedBy string `json:"requestedBy,omitempty"`
 	// requestedAt is when it was accepted.

@@ -13,9 +13,22 @@ import (
 // Public to allow building arbitrary schemes.
 // All generated defaulters are covering - they call all nested defaulters.
 func RegisterDefaults(scheme *runtime.Scheme) error {
+	scheme.AddTypeDefaultingFunc(&HeldVirtualServer{}, func(obj interface{}) { SetObjectDefaults_HeldVirtualServer(obj.(*HeldVirtualServer)) })
+	scheme.AddTypeDefaultingFunc(&HeldVirtualServerList{}, func(obj interface{}) { SetObjectDefaults_HeldVirtualServerList(obj.(*HeldVirtualServerList)) })
 	scheme.AddTypeDefaultingFunc(&VirtualServer{}, func(obj interface{}) { SetObjectDefaults_VirtualServer(obj.(*VirtualServer)) })
 	scheme.AddTypeDefaultingFunc(&VirtualServerList{}, func(obj interface{}) { SetObjectDefaults_VirtualServerList(obj.(*VirtualServerList)) })
 	return nil
+}
+
+func SetObjectDefaults_HeldVirtualServer(in *HeldVirtualServer) {
+	SetObjectDefaults_VirtualServer(&in.VirtualServer)
+}
+
+func SetObjectDefaults_HeldVirtualServerList(in *HeldVirtualServerList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_HeldVirtualServer(a)
+	}
 }
 
 func SetObjectDefaults_VirtualServer(in *VirtualServer) {

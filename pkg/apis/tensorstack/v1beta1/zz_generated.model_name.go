@@ -66,6 +66,16 @@ func (in GuestOS) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HeldVirtualServer) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.HeldVirtualServer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HeldVirtualServerList) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.HeldVirtualServerList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ImportStatus) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.ImportStatus"
 }
@@ -128,6 +138,11 @@ func (in RootDisk) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RootDiskClaim) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.RootDiskClaim"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RunningResources) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.RunningResources"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -16,12 +16,8 @@ import (
 // MaxSerialLength is how much of a serial number the guest sees of a virtio disk.
 const MaxSerialLength = 20
 
-// maxImageReference is the longest reference to a container image.
-const maxImageReference = 1024
-
 var (
 	serialPattern = regexp.MustCompile(`^[A-Za-z0-9_.+-]+$`)
-	imagePattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*$`)
 	pullPolicies  = []corev1.PullPolicy{corev1.PullAlways, corev1.PullNever, corev1.PullIfNotPresent}
 )
 
@@ -78,20 +74,6 @@ func validateContainerDisk(disk *tensorstack.ContainerDiskSource, fields *field.
 			"without . and .., such as /disk/disk.img"))
 	}
 	return errs
-}
-
-// validateImage leaves most of the judgement to the container runtime, and only keeps out what cannot be a reference.
-func validateImage(image string, path *field.Path) field.ErrorList {
-	switch {
-	case image == "":
-		return field.ErrorList{field.Required(path, "name a container image, such as registry.example.com/images/fedora:40")}
-	case len(image) > maxImageReference:
-		return field.ErrorList{field.TooLong(path, "", maxImageReference)}
-	case !imagePattern.MatchString(image):
-		return field.ErrorList{field.Invalid(path, image, "must be a reference to a container image without a scheme or spaces, "+
-			"such as registry.example.com/images/fedora:40")}
-	}
-	return nil
 }
 
 // isFilePath follows KubeVirt's rule for paths in container disks.

@@ -8,11 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/idna"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -181,6 +184,10 @@ func requireMachine(t *testing.T, spec *kubevirtv1.VirtualMachineInstanceSpec) {
 		require.False(t, names.Has(volume.Name), volume.Name)
 		names.Insert(volume.Name)
 		require.Equal(t, 1, volumeSources(&volume.VolumeSource), volume.Name)
+		if volume.ContainerDisk != nil {
+			_, err := reference.ParseNormalizedNamed(volume.ContainerDisk.Image)
+			require.NoError(t, err)
+		}
 		if volume.ServiceAccount != nil {
 			accounts++
 			require.NotEmpty(t, volume.ServiceAccount.ServiceAccountName)
@@ -224,8 +231,14 @@ func requireMachine(t *testing.T, spec *kubevirtv1.VirtualMachineInstanceSpec) {
 		require.LessOrEqual(t, len(spec.DNSConfig.Nameservers), 3)
 		require.LessOrEqual(t, len(spec.DNSConfig.Searches), 6)
 		require.LessOrEqual(t, len(strings.Join(spec.DNSConfig.Searches, " ")), 256)
+		for _, search := range spec.DNSConfig.Searches {
+			require.Regexp(t, launcherSearch, search)
+		}
 	}
 }
+
+// launcherSearch is the pattern of KubeVirt's launcher, pkg/network/dhcp/server.
+var launcherSearch = regexp.MustCompile(`^(?:[_a-z0-9](?:[_a-z0-9-]{0,61}[a-z0-9])?\.)*(?:[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)?$`)
 
 func volumeSources(source *kubevirtv1.VolumeSource) int {
 	count := 0
@@ -256,6 +269,23 @@ func requireDataVolume(t *testing.T, dataVolume *cdiv1.DataVolume) {
 		parsed, err := url.ParseRequestURI(source.HTTP.URL)
 		require.NoError(t, err)
 		require.Contains(t, []string{"http", "https"}, parsed.Scheme)
+		requireReachable(t, parsed)
+	}
+}
+
+// requireReachable asks whether a connection could be opened to the host.
+func requireReachable(t *testing.T, address *url.URL) {
+	require.NotContains(t, address.String(), " ")
+	if port := address.Port(); port != "" {
+		number, err := strconv.Atoi(port)
+		require.NoError(t, err)
+		require.Empty(t, k8svalidation.IsValidPortNum(number))
+	}
+	host, err := idna.ToASCII(address.Hostname())
+	require.NoError(t, err)
+	if net.ParseIP(host) == nil {
+		require.LessOrEqual(t, len(host), 254)
+		require.Regexp(t, regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+$`), host)
 	}
 }
 

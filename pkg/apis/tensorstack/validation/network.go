@@ -1,24 +1,18 @@
 package validation
 
 import (
-	"fmt"
 	"net"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 )
 
-// Limits of KubeVirt's admission on a machine's DNS configuration. They are tighter than those of a pod today.
-const (
-	maxNameservers      = 3
-	maxSearchDomains    = 6
-	maxSearchCharacters = 256
-)
+// maxNameservers is a limit of KubeVirt's admission, which is tighter than that of a pod.
+const maxNameservers = 3
 
 const (
 	// MaxPorts is the largest number of ports of one protocol.
@@ -99,23 +93,6 @@ func validateDNSConfig(network *tensorstack.Network, path *field.Path) field.Err
 	for i, option := range config.Options {
 		if option.Name == "" {
 			errs = append(errs, field.Required(path.Child("options").Index(i).Child("name"), "name a resolver option, such as ndots"))
-		}
-	}
-	return errs
-}
-
-func validateSearches(searches []string, path *field.Path) field.ErrorList {
-	if len(searches) > maxSearchDomains {
-		return field.ErrorList{field.TooMany(path, len(searches), maxSearchDomains)}
-	}
-	var errs field.ErrorList
-	if length := len(strings.Join(searches, " ")); length > maxSearchCharacters {
-		errs = append(errs, field.Forbidden(path, fmt.Sprintf("is %d characters long with a space between the domains and may "+
-			"have at most %d", length, maxSearchCharacters)))
-	}
-	for i, search := range searches {
-		for _, message := range validation.IsDNS1123Subdomain(search) {
-			errs = append(errs, field.Invalid(path.Index(i), search, message))
 		}
 	}
 	return errs

@@ -1,9 +1,10 @@
 package validation
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -61,14 +62,11 @@ func ValidateConsoleOptions(options *tensorstack.ConsoleOptions) field.ErrorList
 	return validateWait(options.Wait)
 }
 
-// ValidateVNCOptions checks the options of the stream vnc and of its screenshot.
+// ValidateVNCOptions checks the options of the stream vnc and of its screenshot. The path is the router's.
 func ValidateVNCOptions(options *tensorstack.VNCOptions) field.ErrorList {
 	errs := validateWait(options.Wait)
 	if options.TakeOver && options.PreserveSession {
 		errs = append(errs, field.Forbidden(field.NewPath("preserveSession"), "takeOver is set too: keep one of the two"))
-	}
-	if path := strings.Trim(options.Path, "/"); path != "" && path != "screenshot" {
-		errs = append(errs, field.NotSupported(field.NewPath("path"), options.Path, []string{"screenshot"}))
 	}
 	return errs
 }
@@ -82,22 +80,24 @@ func ValidatePortForwardOptions(options *tensorstack.PortForwardOptions) field.E
 	return errs
 }
 
+var portPattern = regexp.MustCompile(`^/?([1-9][0-9]{0,4})(?:/(tcp|udp))?$`)
+
 // ForwardedPort reads the path of the stream portforward: a port from 1 to 65535, and the protocol "tcp" (the default) or
-// "udp" after a slash.
+// "udp" after a slash, with or without the slash before them that the path of a request has. Nothing but digits and the two
+// protocols passes, because both become part of a URL.
 func ForwardedPort(path string) (port int32, protocol string, err error) {
-	number, protocol, _ := strings.Cut(strings.Trim(path, "/"), "/")
-	parsed, err := strconv.ParseUint(number, 10, 16)
-	if err != nil || parsed == 0 || strconv.FormatUint(parsed, 10) != number {
-		return 0, "", fmt.Errorf("must begin with a port from 1 to 65535, such as 22 or 53/udp")
+	parts := portPattern.FindStringSubmatch(path)
+	if parts == nil {
+		return 0, "", errors.New("must be a port from 1 to 65535, such as 22 or 53/udp")
 	}
-	switch protocol {
-	case "":
+	number, err := strconv.ParseUint(parts[1], 10, 16)
+	if err != nil {
+		return 0, "", errors.New("must be a port from 1 to 65535, such as 22 or 53/udp")
+	}
+	if protocol = parts[2]; protocol == "" {
 		protocol = "tcp"
-	case "tcp", "udp":
-	default:
-		return 0, "", fmt.Errorf("must end in tcp or udp, such as 22/tcp or 53/udp")
 	}
-	return int32(parsed), protocol, nil
+	return int32(number), protocol, nil
 }
 
 // ValidateUSBRedirOptions checks the options of the stream usbredir.

@@ -36,7 +36,6 @@ func TestStreamOptions(t *testing.T) {
 	requireErrors(t, []string{"wait from 0"}, ValidateUSBRedirOptions(&tensorstack.USBRedirOptions{Wait: -1}))
 
 	requireErrors(t, nil, ValidateVNCOptions(&tensorstack.VNCOptions{Path: "/screenshot", MoveCursor: true}))
-	requireErrors(t, []string{"path supported"}, ValidateVNCOptions(&tensorstack.VNCOptions{Path: "../console"}))
 	requireErrors(t, []string{"preserveSession keep one"}, ValidateVNCOptions(&tensorstack.VNCOptions{TakeOver: true, PreserveSession: true}))
 
 	requireErrors(t, nil, ValidatePortForwardOptions(&tensorstack.PortForwardOptions{Path: "22"}))
@@ -48,8 +47,8 @@ func TestForwardedPort(t *testing.T) {
 		port     int32
 		protocol string
 	}{
-		"22": {22, "tcp"}, "/22": {22, "tcp"}, "22/tcp": {22, "tcp"}, "53/udp": {53, "udp"}, "65535/tcp/": {65535, "tcp"},
-		"": {}, "0": {}, "022": {}, "65536": {}, "-1": {}, "+1": {}, "a": {}, "22/sctp": {}, "22/TCP": {}, "22/tcp/x": {}, "22//": {22, "tcp"},
+		"22": {22, "tcp"}, "/22": {22, "tcp"}, "22/tcp": {22, "tcp"}, "53/udp": {53, "udp"}, "65535/tcp": {65535, "tcp"},
+		"": {}, "0": {}, "022": {}, "65536": {}, "-1": {}, "+1": {}, "a": {}, "22/sctp": {}, "22/TCP": {}, "22/tcp/x": {}, "22//": {}, "22/": {}, "//22": {}, "22/tcp/../../x/console": {}, "22\n": {}, "22/tcp?x=y": {}, "123456": {}, "99999": {}, "%32": {}, "１": {},
 	}
 	for path, want := range tests {
 		port, protocol, err := ForwardedPort(path)

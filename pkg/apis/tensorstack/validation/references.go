@@ -29,7 +29,7 @@ func validateOptionalName(name, kind string, path *field.Path) field.ErrorList {
 
 func validateNamespaceName(name string, path *field.Path) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(path, "name the namespace of the source, even if it is the one of the VirtualServer")}
+		return field.ErrorList{field.Required(path, "name the namespace of the source")}
 	}
 	if messages := validation.IsDNS1123Label(name); len(messages) > 0 {
 		return field.ErrorList{field.Invalid(path, name, "cannot be the name of a namespace: "+strings.Join(messages, "; "))}

@@ -49,12 +49,16 @@ func Cores(cores intstr.IntOrString) (uint32, error) {
 		number = parsed
 	}
 	if number < 1 || number > MaxCores {
-		return 0, fmt.Errorf("must be from 1 to %d", MaxCores)
+		return 0, fmt.Errorf("must be from 1 to %d, such as 2", MaxCores)
 	}
 	return uint32(number), nil
 }
 
 func validateCores(cores intstr.IntOrString, path *field.Path) field.ErrorList {
+	// A number that was left out is 0 here.
+	if cores == (intstr.IntOrString{}) || cores.Type == intstr.String && cores.StrVal == "" {
+		return field.ErrorList{field.Required(path, fmt.Sprintf("set the number of CPU cores, from 1 to %d, such as 2", MaxCores))}
+	}
 	if _, err := Cores(cores); err != nil {
 		return field.ErrorList{field.Invalid(path, cores.String(), err.Error())}
 	}

@@ -3,8 +3,6 @@ package validation
 import (
 	"encoding/hex"
 	"fmt"
-	"net/url"
-	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -14,9 +12,6 @@ import (
 )
 
 const sourceChoices = "http, s3, gcs, registry, pvc, snapshot, upload, blank, imageio or vddk"
-
-// maxURL is the longest URL.
-const maxURL = 4096
 
 // checksumLengths are the algorithms that CDI knows and how many hexadecimal digits their sums have.
 var checksumLengths = map[string]int{"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -128,7 +123,7 @@ func validateRegistry(registry *cdiv1.DataVolumeSourceRegistry, path *field.Path
 	case registry.URL != nil && registry.ImageStream != nil:
 		errs = append(errs, field.Forbidden(path.Child("imageStream"), "url is set too: keep one of the two"))
 	case registry.URL != nil:
-		errs = append(errs, validateURL(*registry.URL, path.Child("url"), cdiv1.RegistrySchemeDocker, cdiv1.RegistrySchemeOci)...)
+		errs = append(errs, validateRegistryURL(*registry.URL, fromNode, path.Child("url"))...)
 	default:
 		errs = append(errs, validateObjectName(*registry.ImageStream, "ImageStream", path.Child("imageStream"))...)
 		if !fromNode {
@@ -185,26 +180,4 @@ func validateVDDK(vddk *cdiv1.DataVolumeSourceVDDK, path *field.Path) field.Erro
 		errs = append(errs, validateImage(vddk.InitImageURL, path.Child("initImageURL"))...)
 	}
 	return errs
-}
-
-// validateURL checks an absolute URL with one of the schemes. Messages leave out a password in it.
-func validateURL(address string, path *field.Path, schemes ...string) field.ErrorList {
-	if address == "" {
-		return field.ErrorList{field.Required(path, "set an address that begins with "+schemes[0]+"://")}
-	}
-	if len(address) > maxURL {
-		return field.ErrorList{field.TooLong(path, "", maxURL)}
-	}
-	parsed, err := url.ParseRequestURI(address)
-	if err != nil {
-		return field.ErrorList{field.Invalid(path, "", "is not a URL: write it as "+schemes[0]+"://HOST/PATH")}
-	}
-	if !slices.Contains(schemes, parsed.Scheme) {
-		return field.ErrorList{field.Invalid(path, parsed.Redacted(), "must begin with "+strings.Join(schemes, ":// or ")+"://")}
-	}
-	// An OCI archive is a file in the importer's image and has no host.
-	if parsed.Hostname() == "" && parsed.Scheme != cdiv1.RegistrySchemeOci {
-		return field.ErrorList{field.Invalid(path, parsed.Redacted(), "must name a host after "+parsed.Scheme+"://")}
-	}
-	return nil
 }

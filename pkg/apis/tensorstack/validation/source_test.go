@@ -50,7 +50,7 @@ func TestHTTPSource(t *testing.T) {
 		"ftp":                   {url("ftp://example.com/a"), []string{at + "url must begin with https://"}},
 		"no host":               {url("https:///a.img"), []string{at + "url must name a host"}},
 		"opaque":                {url("https:a.img"), []string{at + "url must name a host"}},
-		"a line break":          {url("https://example.com/\n"), []string{at + "url not a URL"}},
+		"a line break":          {url("https://example.com/\n"), []string{at + "url a blank"}},
 		"too long":              {url("https://example.com/" + strings.Repeat("a", maxURL)), []string{at + "url Too long"}},
 		"checksum":              {checksum("SHA256:" + strings.Repeat("aB", 32)), nil},
 		"md5":                   {checksum("md5:" + strings.Repeat("0", 32)), nil},
@@ -84,7 +84,7 @@ func TestBucketSources(t *testing.T) {
 		"gcs by file":  {gcs("file:///a"), []string{sourceField + ".gcs.url must begin with gs://"}},
 		"bad s3 names": {from(cdiv1.DataVolumeSource{S3: &cdiv1.DataVolumeSourceS3{URL: "https://a/b/c", SecretRef: "A", CertConfigMap: "B"}}),
 			[]string{sourceField + ".s3.secretRef name of a Secret", sourceField + ".s3.certConfigMap name of a ConfigMap"}},
-		"bad gcs name": {from(cdiv1.DataVolumeSource{GCS: &cdiv1.DataVolumeSourceGCS{URL: "gs://a/b", SecretRef: "A"}}),
+		"bad gcs name": {from(cdiv1.DataVolumeSource{GCS: &cdiv1.DataVolumeSourceGCS{URL: "gs://bucket/b", SecretRef: "A"}}),
 			[]string{sourceField + ".gcs.secretRef name of a Secret"}},
 	})
 }
@@ -159,6 +159,6 @@ func TestHypervisorSources(t *testing.T) {
 		"vddk, no disk": {vddk(func(s *cdiv1.DataVolumeSourceVDDK) { s.UUID, s.BackingFile, s.Thumbprint = "", "", "" }),
 			[]string{vd + "uuid Required", vd + "backingFile Required", vd + "thumbprint Required"}},
 		"vddk, bad names": {vddk(func(s *cdiv1.DataVolumeSourceVDDK) { s.ExtraArgs, s.InitImageURL = "A", "https://a" }),
-			[]string{vd + "extraArgs name of a ConfigMap"}},
+			[]string{vd + "extraArgs name of a ConfigMap", vd + "initImageURL without a scheme"}},
 	})
 }

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -60,8 +61,13 @@ func validateVMReference(updated, old *tensorstack.VirtualMachineReference, path
 	return errs
 }
 
+// operationTypes are the operations that can be pending. The ledger has one more.
 var operationTypes = []tensorstack.OperationType{
 	tensorstack.OperationStart, tensorstack.OperationStop, tensorstack.OperationRestart,
+}
+
+func recordTypes() []tensorstack.OperationType {
+	return append(slices.Clone(operationTypes), tensorstack.OperationEvict)
 }
 
 var operationResults = []tensorstack.OperationResult{
@@ -87,7 +93,7 @@ func validateOperations(status *tensorstack.VirtualServerStatus, path *field.Pat
 		if record.ID == "" {
 			errs = append(errs, field.Required(child.Child("id"), ""))
 		}
-		errs = append(errs, validateEnum(record.Type, operationTypes, child.Child("type"))...)
+		errs = append(errs, validateEnum(record.Type, recordTypes(), child.Child("type"))...)
 		errs = append(errs, validateEnum(record.Result, operationResults, child.Child("result"))...)
 	}
 	return errs

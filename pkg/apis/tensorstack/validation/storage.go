@@ -45,7 +45,7 @@ func validateStorage(storage *tensorstack.Storage, path *field.Path) field.Error
 	for i := range storage.Filesystems {
 		errs = append(errs, volumes.validateFilesystem(&storage.Filesystems[i], path.Child("filesystems").Index(i))...)
 	}
-	return errs
+	return append(errs, validateClaimUses(storage, path)...)
 }
 
 func validateRootClaim(claim *tensorstack.RootDiskClaim, path *field.Path) field.ErrorList {

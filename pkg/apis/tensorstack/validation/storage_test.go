@@ -49,9 +49,9 @@ func TestRootClaim(t *testing.T) {
 func TestDiskNamesAndSerials(t *testing.T) {
 	named := func(names ...string) func(*tensorstack.VirtualServerSpec) {
 		return func(spec *tensorstack.VirtualServerSpec) {
-			for _, name := range names {
+			for i, name := range names {
 				spec.Storage.AdditionalDisks = append(spec.Storage.AdditionalDisks,
-					tensorstack.AdditionalDisk{Name: name, VolumeSource: claim("c")})
+					tensorstack.AdditionalDisk{Name: name, VolumeSource: claim("c" + string(rune('a'+i)))})
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func TestDiskNamesAndSerials(t *testing.T) {
 		return func(spec *tensorstack.VirtualServerSpec) {
 			for i, serial := range serials {
 				spec.Storage.AdditionalDisks = append(spec.Storage.AdditionalDisks,
-					tensorstack.AdditionalDisk{Name: string(rune('a' + i)), Serial: serial, VolumeSource: claim("c")})
+					tensorstack.AdditionalDisk{Name: string(rune('a' + i)), Serial: serial, VolumeSource: claim("c" + string(rune('a'+i)))})
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func TestDiskSources(t *testing.T) {
 		return disk(func(disk *tensorstack.AdditionalDisk) { disk.ContainerDisk = &source })
 	}
 	const at = "spec.storage.additionalDisks[0]"
-	image := "registry.example.com:5000/a/b@sha256:abc"
+	image := "registry.example.com:5000/a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	checkRules(t, map[string]rule{
 		"none":            {source(tensorstack.VolumeSource{}), []string{at + " set one of"}},
 		"claim":           {source(claim("pvc-as-disk")), nil},
@@ -139,7 +139,7 @@ func TestDiskSources(t *testing.T) {
 		}), []string{at + ".emptyDisk keep one"}},
 		"container": {container(tensorstack.ContainerDiskSource{Image: image, ImagePullSecret: "s", Path: "/disk/a.img", ImagePullPolicy: "Always"}), nil},
 		"no image":  {container(tensorstack.ContainerDiskSource{}), []string{at + ".containerDisk.image Required"}},
-		"image with a scheme": {container(tensorstack.ContainerDiskSource{Image: "a b"}),
+		"image with a scheme": {container(tensorstack.ContainerDiskSource{Image: "docker://a/b"}),
 			[]string{at + ".containerDisk.image without a scheme"}},
 		"image too long": {container(tensorstack.ContainerDiskSource{Image: strings.Repeat("a", 1025)}),
 			[]string{at + ".containerDisk.image Too long"}},

@@ -2,10 +2,12 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
@@ -20,14 +22,24 @@ import (
 // volume; the rest acts when the machine is started next.
 func ValidateVirtualServerUpdate(updated, old *tensorstack.VirtualServer) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&updated.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	if updated.DeletionTimestamp != nil && equality.Semantic.DeepEqual(updated.Spec, old.Spec) {
-		// Finalizers must come off even where a rule has become tighter since the object was made.
+	if equality.Semantic.DeepEqual(updated.Spec, old.Spec) {
+		// Finalizers and labels must change even where a rule has become tighter since the object was made.
 		return errs
 	}
 	errs = append(errs, validateObjectSize(updated, old)...)
 	spec := field.NewPath("spec")
-	errs = append(errs, validateSpec(&updated.Spec, spec)...)
+	errs = append(errs, newErrors(validateSpec(&updated.Spec, spec), validateSpec(&old.Spec, spec))...)
 	return append(errs, validateRootUpdate(&updated.Spec.Storage.Root, old, spec.Child("storage", "root"))...)
+}
+
+// newErrors leaves out what was wrong before in the same place, with the same value, because a rule has become tighter since:
+// it must not keep anybody from changing something else.
+func newErrors(updated, old field.ErrorList) field.ErrorList {
+	known := sets.New[string]()
+	for _, err := range old {
+		known.Insert(err.Error())
+	}
+	return slices.DeleteFunc(updated, func(err *field.Error) bool { return known.Has(err.Error()) })
 }
 
 func validateRootUpdate(updated *tensorstack.RootDisk, old *tensorstack.VirtualServer, path *field.Path) field.ErrorList {

@@ -59,7 +59,7 @@ func TestResources(t *testing.T) {
 		"milli cores":            {cores(intstr.FromString("500m")), []string{coresField + "whole number"}},
 		"octal cores":            {cores(intstr.FromString("010")), []string{coresField + "whole number"}},
 		"signed cores":           {cores(intstr.FromString("+1")), []string{coresField + "whole number"}},
-		"empty cores":            {cores(intstr.FromString("")), []string{coresField + "whole number"}},
+		"empty cores":            {cores(intstr.FromString("")), []string{coresField + "Required"}},
 		"enormous cores":         {cores(intstr.FromString("99999999999999999999")), []string{coresField + "whole number"}},
 		"CPU model":              {model("Conroe"), nil},
 		"CPU model of the host":  {model("host-passthrough"), nil},

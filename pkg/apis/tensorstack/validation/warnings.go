@@ -22,6 +22,7 @@ func Warnings(vs *tensorstack.VirtualServer) []string {
 	warnings := cloudInitWarnings(&vs.Spec, path)
 	warnings = append(warnings, rootWarnings(&vs.Spec.Storage.Root, path.Child("storage", "root"))...)
 	warnings = append(warnings, claimWarnings(&vs.Spec.Storage, path.Child("storage"))...)
+	warnings = append(warnings, dnsWarnings(&vs.Spec.Network, vs.Namespace, path.Child("network"))...)
 	for i := range warnings {
 		warnings[i] = headerText(warnings[i])
 	}
@@ -87,7 +88,7 @@ func sourceWarnings(from *cdiv1.DataVolumeSource, path *field.Path) []string {
 		warnings = append(warnings, fmt.Sprintf("%s: anyone on the way can change the image: use https or set checksum",
 			path.Child("http", "url")))
 	}
-	return append(warnings, credentialWarnings(from, path)...)
+	return append(append(warnings, credentialWarnings(from, path)...), formatWarnings(from, path)...)
 }
 
 // SourceURL is an address that the importer of a root disk will read, and the field that names it.
@@ -123,29 +124,4 @@ func SourceURLs(from *cdiv1.DataVolumeSource, path *field.Path) []SourceURL {
 		add("vddk", from.VDDK.URL)
 	}
 	return urls
-}
-
-// claimWarnings finds a claim that the guest would write to on two ways at once.
-func claimWarnings(storage *tensorstack.Storage, path *field.Path) []string {
-	var warnings []string
-	writers := map[string]*field.Path{}
-	check := func(volume *tensorstack.VolumeSource, child *field.Path) {
-		claim := volume.PersistentVolumeClaim
-		if claim == nil || claim.ReadOnly {
-			return
-		}
-		if other, found := writers[claim.ClaimName]; found {
-			warnings = append(warnings, fmt.Sprintf("%s: %s writes to the PersistentVolumeClaim %q too, which damages the data: set "+
-				"readOnly on one of the two", child, other, claim.ClaimName))
-			return
-		}
-		writers[claim.ClaimName] = child
-	}
-	for i := range storage.AdditionalDisks {
-		check(&storage.AdditionalDisks[i].VolumeSource, path.Child("additionalDisks").Index(i))
-	}
-	for i := range storage.Filesystems {
-		check(&storage.Filesystems[i].VolumeSource, path.Child("filesystems").Index(i))
-	}
-	return warnings
 }

@@ -42,9 +42,13 @@ func TestWarnings(t *testing.T) {
 		"a read-only root": {func(spec *tensorstack.VirtualServerSpec) {
 			spec.Storage.Root.PVC.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
 		}, []string{"ReadOnlyMany"}},
-		"a claim twice": {disks(
-			tensorstack.AdditionalDisk{Name: "a", VolumeSource: claim("c")}, tensorstack.AdditionalDisk{Name: "b", VolumeSource: claim("c")},
-		), []string{`spec.storage.additionalDisks[0] writes to the PersistentVolumeClaim "c" too`}},
+		"a claim as disk and filesystem": {func(spec *tensorstack.VirtualServerSpec) {
+			disks(tensorstack.AdditionalDisk{Name: "a", VolumeSource: claim("c")})(spec)
+			filesystems(tensorstack.Filesystem{Name: "b", VolumeSource: claim("c")})(spec)
+		}, []string{`spec.storage.filesystems[0]: the PersistentVolumeClaim "c" is also spec.storage.additionalDisks[0]`}},
+		"a claim as two filesystems": {filesystems(
+			tensorstack.Filesystem{Name: "a", VolumeSource: claim("c")}, tensorstack.Filesystem{Name: "b", VolumeSource: claim("c")},
+		), nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

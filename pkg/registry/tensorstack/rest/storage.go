@@ -11,6 +11,7 @@ import (
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
+	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/heldvirtualserver"
 	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver/storage"
 )
 
@@ -22,6 +23,8 @@ type Subresources func(servers *storage.Storage) (map[string]rest.Storage, error
 type StorageProvider struct {
 	// Options are what the storage of virtualservers needs.
 	Options storage.Options
+	// Keeper holds VirtualServers whose namespace is gone. Without one they are not served.
+	Keeper heldvirtualserver.Keeper
 	// Subresources makes further subresources. It may be nil.
 	Subresources Subresources
 }
@@ -41,6 +44,13 @@ func (p StorageProvider) APIGroupInfo(getter generic.RESTOptionsGetter) (*generi
 		"virtualservers/start":   servers.Start,
 		"virtualservers/stop":    servers.Stop,
 		"virtualservers/restart": servers.Restart,
+	}
+	if p.Keeper != nil {
+		held, err := heldvirtualserver.New(getter, p.Options.Typer, p.Keeper, p.Options.Clock)
+		if err != nil {
+			return nil, fmt.Errorf("storage of heldvirtualservers: %w", err)
+		}
+		resources["heldvirtualservers"], resources["heldvirtualservers/restore"] = held.Held, held.Restore
 	}
 	if p.Subresources != nil {
 		more, err := p.Subresources(servers)

@@ -66,6 +66,9 @@ func Accept(status *tensorstack.VirtualServerStatus, machine Machine, request Re
 			return err
 		}
 	}
+	if err := checkSecond(status.RunStrategy, machine, request); err != nil {
+		return err
+	}
 	next, err := nextStrategy(status, machine, request)
 	if err != nil {
 		return err
@@ -86,7 +89,14 @@ func Accept(status *tensorstack.VirtualServerStatus, machine Machine, request Re
 		GracePeriodSeconds: request.GracePeriodSeconds,
 	}
 	status.RunStrategy = next
+	// What was said of the machine before, such as that it waits for a start, is over. The controller says more in its next pass.
+	status.Message = announcement(request)
 	return nil
+}
+
+// announcement says what happens next, until the controller has looked.
+func announcement(request Request) string {
+	return fmt.Sprintf("%s asked for by %s, about to be carried out", request.Type, request.User)
 }
 
 func instanceOf(machine Machine) types.UID {
@@ -109,8 +119,8 @@ func checkPending(pending *tensorstack.Operation, request Request, machine Machi
 		return false, conflictf("start is not possible: %s is not carried out yet; wait for it, or stop the machine",
 			describe(pending))
 	case pending.Type == stop && request.Type == stop && !moreUrgent(request, pending):
-		return false, conflictf("stop is not possible: %s is not carried out yet; wait for it, or stop with force "+
-			"or a shorter grace period", describe(pending))
+		return false, conflictf("stop is not possible: the machine is being stopped already, %s is not carried out yet; wait for it, "+
+			"or stop with force to end it at once", describe(pending))
 	case pending.Type == stop && request.Type == restart:
 		return false, conflictf("restart is not possible: %s is not carried out yet; use start to run the machine "+
 			"again", describe(pending))
@@ -144,6 +154,18 @@ func moreUrgent(request Request, pending *tensorstack.Operation) bool {
 		return *asked < *granted
 	}
 }
+
+// checkSecond refuses a stop of a machine that shuts down already, whatever the strategy is by then: that the strategy is Halted is
+// what the first stop has done, and explains nothing to whoever asks again.
+func checkSecond(strategy tensorstack.RunStrategy, machine Machine, request Request) error {
+	if request.Type == tensorstack.OperationStop && strategy == tensorstack.RunStrategyHalted && machine.exists() &&
+		request.GracePeriodSeconds == nil {
+		return conflictf("%s", shuttingDown)
+	}
+	return nil
+}
+
+const shuttingDown = "stop is not possible: the machine is shutting down already; wait for it, or stop with force to end it at once"
 
 // nextStrategy looks the operation up in the table. One case is not in it: under Halted a machine may still be shutting
 // down, and a stop with a grace period then shortens that.
@@ -179,7 +201,7 @@ func checkMachine(strategy tensorstack.RunStrategy, pending *tensorstack.Operati
 		case !machine.exists() && !startIsPending:
 			return conflictf("stop is not possible: the machine is stopped already; use start to run it")
 		case machine.Stopping && request.GracePeriodSeconds == nil && !startIsPending:
-			return conflictf("stop is not possible: the machine is shutting down already; stop with force to end it at once")
+			return conflictf("%s", shuttingDown)
 		}
 	case tensorstack.OperationRestart:
 		// A restart that is pending may have begun. A guest that does not shut down for it is what force is for.

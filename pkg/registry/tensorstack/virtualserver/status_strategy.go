@@ -31,10 +31,11 @@ func NewStatusStrategy(main Strategy) StatusStrategy {
 // AllowUnconditionalUpdate is false: a status computed from an old object must not undo an operation.
 func (StatusStrategy) AllowUnconditionalUpdate(context.Context) bool { return false }
 
-// PrepareForUpdate keeps everything but the status.
+// PrepareForUpdate keeps everything but the status, and in that the UID of the namespace: nobody moves a VirtualServer.
 func (StatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
 	newVS.Spec = oldVS.Spec
+	newVS.Status.NamespaceUID = oldVS.Status.NamespaceUID
 	metav1.ResetObjectMetaForStatus(&newVS.ObjectMeta, &oldVS.ObjectMeta)
 }
 
@@ -59,6 +60,7 @@ func (StatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 		fieldpath.MakePathOrDie("metadata", "labels"),
 		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
 		fieldpath.MakePathOrDie("metadata", "selfLink"),
+		fieldpath.MakePathOrDie("status", "namespaceUID"),
 	)
 }
 

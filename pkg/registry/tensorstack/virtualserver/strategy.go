@@ -3,6 +3,7 @@ package virtualserver
 
 import (
 	"context"
+	"fmt"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,14 +53,20 @@ func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (Strategy) Canonicalize(runtime.Object) {}
 
 // PrepareForCreate empties the status, whatever the user sent, and puts spec.runStrategy into force. The condition Ready is
-// there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready.
-func (s Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+// there from the beginning: what Helm, Flux and others use to wait takes an object without conditions for ready. The UID of
+// the namespace stays: the storage has set it just before, whatever the user sent.
+func (s Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	vs := obj.(*tensorstack.VirtualServer)
+	defaultSourceNamespace(ctx, &vs.Spec)
 	vs.Generation = 1
-	vs.Status = tensorstack.VirtualServerStatus{RunStrategy: vs.Spec.RunStrategy, Conditions: []metav1.Condition{{
-		Type: tensorstack.ConditionReady, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.NewTime(s.clock.Now()),
-		Reason: reasonPending, Message: "The controller has not seen this VirtualServer yet.",
-	}}}
+	vs.Status = tensorstack.VirtualServerStatus{
+		NamespaceUID: vs.Status.NamespaceUID,
+		RunStrategy:  vs.Spec.RunStrategy,
+		Conditions: []metav1.Condition{{
+			Type: tensorstack.ConditionReady, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.NewTime(s.clock.Now()),
+			Reason: reasonPending, Message: "The controller has not seen this VirtualServer yet.",
+		}},
+	}
 }
 
 // reasonPending is the reason of the condition Ready until the controller says more.
@@ -71,16 +78,31 @@ const reasonPending = "Pending"
 func (s Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	newVS, oldVS := obj.(*tensorstack.VirtualServer), old.(*tensorstack.VirtualServer)
 	newVS.Status = oldVS.Status
+	defaultSourceNamespace(ctx, &newVS.Spec)
 	if newVS.Spec.RunStrategy != oldVS.Spec.RunStrategy {
 		newVS.Status = *oldVS.Status.DeepCopy()
 		newVS.Status.RunStrategy = newVS.Spec.RunStrategy
 		Supersede(&newVS.Status, s.clock.Now(), "spec.runStrategy was set to "+string(newVS.Spec.RunStrategy))
 		if newVS.Status.RunStrategy != oldVS.Status.RunStrategy || oldVS.Status.PendingOperation != nil {
 			s.editOperation(ctx, &newVS.Status, oldVS.Status.RunStrategy)
+			// The message of before is about the strategy of before.
+			newVS.Status.Message = fmt.Sprintf("spec.runStrategy was set to %s, about to be carried out", newVS.Spec.RunStrategy)
 		}
 	}
 	if !apiequality.Semantic.DeepEqual(newVS.Spec, oldVS.Spec) {
 		newVS.Generation = oldVS.Generation + 1
+	}
+}
+
+// defaultSourceNamespace lets a source that names no namespace be one of the VirtualServer's own. It is done here and not where
+// other defaults are, because the body of a request need not name the namespace that the path names.
+func defaultSourceNamespace(ctx context.Context, spec *tensorstack.VirtualServerSpec) {
+	namespace := genericapirequest.NamespaceValue(ctx)
+	if pvc := spec.Storage.Root.Source.PVC; pvc != nil && pvc.Namespace == "" {
+		pvc.Namespace = namespace
+	}
+	if snapshot := spec.Storage.Root.Source.Snapshot; snapshot != nil && snapshot.Namespace == "" {
+		snapshot.Namespace = namespace
 	}
 }
 

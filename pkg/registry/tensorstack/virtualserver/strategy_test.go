@@ -65,6 +65,9 @@ func TestUpdateOfTheMainResource(t *testing.T) {
 			newStrategy().PrepareForUpdate(context.Background(), updated, old)
 			want := newServer().Status
 			want.RunStrategy = test.strategy
+			if test.strategy != halted {
+				want.Message = "spec.runStrategy was set to Manual, about to be carried out"
+			}
 			assert.Equal(t, want, updated.Status)
 			assert.Equal(t, test.generation, updated.Generation)
 			assert.Equal(t, newServer(), old, "the old object belongs to the cache")
@@ -98,10 +101,11 @@ func TestEditOfTheStrategyIsAnOperation(t *testing.T) {
 		t.Run(fmt.Sprintf("from %s to %s", test.inForce, test.edited), func(t *testing.T) {
 			old := newServer()
 			old.Spec.RunStrategy, old.Status.RunStrategy = "another", test.inForce
-			old.Status.VM.InstanceUID = "run-1"
+			old.Status.VM.InstanceUID, old.Status.Message = "run-1", "as it was"
 			updated := old.DeepCopy()
 			updated.Spec.RunStrategy = test.edited
 			newStrategy().PrepareForUpdate(ctx, updated, old)
+			assert.Equal(t, test.inForce == test.edited, updated.Status.Message == "as it was", "what was true before is said no more")
 			pending := updated.Status.PendingOperation
 			if test.want == "" {
 				assert.Nil(t, pending)
@@ -201,13 +205,13 @@ func TestTable(t *testing.T) {
 			narrow = append(narrow, column.Name)
 		}
 	}
-	assert.Equal(t, []string{"Name", "Status", "Ready", "Strategy", "VM", "CPU", "Memory", "IP", "Age"}, narrow)
+	assert.Equal(t, []string{"Name", "Status", "Ready", "Strategy", "VM", "CPU", "Memory", "IP", "Age", "Reason"}, narrow)
 	require.Len(t, table.Rows, 3)
 	for _, row := range table.Rows {
 		assert.Len(t, row.Cells, len(all))
 	}
 	assert.Equal(t, []any{
-		"vs", "Running", "True", "Always", "managed-virtualserver-12345", "0", "0", "2 x nvidia.com/A100", "10.0.0.7", "node-a", "120m", "",
+		"vs", "Running", "True", "Always", "managed-virtualserver-12345", "0", "0", "2 x nvidia.com/A100", "10.0.0.7", "node-a", "120m", "", "",
 	}, table.Rows[0].Cells)
 	assert.Equal(t, "Provisioning", table.Rows[1].Cells[1])
 	assert.Equal(t, "Unknown", table.Rows[1].Cells[2])
@@ -220,4 +224,37 @@ func TestTable(t *testing.T) {
 
 	_, err = TableConvertor{}.ConvertToTable(context.Background(), &metav1.Status{}, nil)
 	assert.Error(t, err)
+}
+
+// What keeps a machine from running stands in the default table in one word.
+func TestReasonColumn(t *testing.T) {
+	condition := func(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason}
+	}
+	imported, ready := tensorstack.ConditionDataImported, tensorstack.ConditionReady
+	for name, test := range map[string]struct {
+		state      tensorstack.PrintableStatus
+		phase      string
+		conditions []metav1.Condition
+		want       string
+	}{
+		"not found":         {"Provisioning", "ImportInProgress", []metav1.Condition{condition(imported, "False", "ImportError")}, "ImportError"},
+		"imports":           {"Provisioning", "ImportInProgress", []metav1.Condition{condition(imported, "False", "ImportInProgress")}, ""},
+		"not begun":         {"Provisioning", "", []metav1.Condition{condition(imported, "False", "NotCreated")}, ""},
+		"quota":             {"Starting", "", []metav1.Condition{condition(ready, "False", "QuotaExceeded")}, "QuotaExceeded"},
+		"GPU":               {"Starting", "", []metav1.Condition{condition(ready, "False", "HostDeviceNotPermitted")}, "HostDeviceNotPermitted"},
+		"starts":            {"Starting", "", []metav1.Condition{condition(ready, "False", "GuestNotRunning")}, ""},
+		"stopped":           {"Stopped", "", []metav1.Condition{condition(ready, "False", "VMINotExists")}, ""},
+		"halted, no disk":   {"Stopped", "Pending", []metav1.Condition{condition(imported, "False", "StorageClassNotFound")}, "StorageClassNotFound"},
+		"refused":           {"Provisioning", "", []metav1.Condition{condition(tensorstack.ConditionReconciled, "False", "Refused")}, "Refused"},
+		"crashed":           {"CrashLoopBackOff", "", []metav1.Condition{condition(tensorstack.ConditionFailure, "True", "OOMKilled")}, "OOMKilled"},
+		"recovered":         {"Running", "", []metav1.Condition{condition(tensorstack.ConditionFailure, "False", "Recovered")}, ""},
+		"runs all the same": {"Running", "", []metav1.Condition{condition(tensorstack.ConditionReconciled, "False", "Refused")}, ""},
+	} {
+		status := &tensorstack.VirtualServerStatus{PrintableStatus: test.state, Conditions: test.conditions}
+		if test.phase != "" {
+			status.Import = &tensorstack.ImportStatus{Phase: test.phase}
+		}
+		assert.Equal(t, test.want, trouble(status), name)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
@@ -29,12 +30,13 @@ func columns() []metav1.TableColumnDefinition {
 		{Name: "Ready", Type: "string", Description: "Whether the machine runs (condition Ready)."},
 		{Name: "Strategy", Type: "string", Description: "Run strategy in force (status.runStrategy)."},
 		{Name: "VM", Type: "string", Description: "KubeVirt VirtualMachine behind it (status.vm.name)."},
-		{Name: "CPU", Type: "string", Description: "CPU cores."},
-		{Name: "Memory", Type: "string", Description: "Memory of the guest."},
+		{Name: "CPU", Type: "string", Description: "CPU cores that the machine runs with, and after an arrow those after its next restart."},
+		{Name: "Memory", Type: "string", Description: "Memory that the machine runs with, and after an arrow that after its next restart."},
 		{Name: "GPU", Type: "string", Priority: wide, Description: "GPUs: number and type."},
 		{Name: "IP", Type: "string", Description: "First address by which the machine is reached."},
 		{Name: "Node", Type: "string", Priority: wide, Description: "Node that the machine runs on."},
 		{Name: "Age", Type: "string", Description: "Time since the VirtualServer was created."},
+		{Name: "Reason", Type: "string", Description: "In one word, what keeps the machine from running, such as ImportError."},
 		{Name: "Message", Type: "string", Priority: wide, Description: "Why the machine does not run."},
 	}
 }
@@ -89,7 +91,62 @@ func cells(vs *tensorstack.VirtualServer, age string) []any {
 	}
 	return []any{
 		vs.Name, string(state), ready, string(vs.Status.RunStrategy), vs.Status.VM.Name,
-		vs.Spec.Resources.CPU.Cores.String(), vs.Spec.Resources.Memory.String(), gpu,
-		address, vs.Status.Node, age, vs.Status.Message,
+		cores(vs), memory(vs), gpu,
+		address, vs.Status.Node, age, trouble(&vs.Status), vs.Status.Message,
 	}
+}
+
+// cores are the CPU cores of a machine: those that it runs with, and those of the spec if they come with the next restart.
+func cores(vs *tensorstack.VirtualServer) string {
+	wanted := vs.Spec.Resources.CPU.Cores.String()
+	if runs := vs.Status.Resources; runs != nil && int(runs.Cores) != vs.Spec.Resources.CPU.Cores.IntValue() {
+		return fmt.Sprintf("%d -> %s", runs.Cores, wanted)
+	}
+	return wanted
+}
+
+// memory is the memory of a machine, as cores are its cores.
+func memory(vs *tensorstack.VirtualServer) string {
+	wanted := vs.Spec.Resources.Memory.String()
+	if runs := vs.Status.Resources; runs != nil && runs.Memory.Cmp(vs.Spec.Resources.Memory) != 0 {
+		return fmt.Sprintf("%s -> %s", runs.Memory.String(), wanted)
+	}
+	return wanted
+}
+
+// trouble is the reason of the condition that keeps the machine from running, or empty if none does: of what goes on by itself
+// the state tells enough.
+func trouble(status *tensorstack.VirtualServerStatus) string {
+	switch status.PrintableStatus {
+	case tensorstack.StatusRunning, tensorstack.StatusPaused, tensorstack.StatusMigrating, tensorstack.StatusTerminating:
+		return ""
+	}
+	for _, look := range []struct {
+		kind    string
+		bad     metav1.ConditionStatus
+		nothing func(reason string) bool
+	}{
+		{tensorstack.ConditionReconciled, metav1.ConditionFalse, func(string) bool { return false }},
+		{tensorstack.ConditionDataImported, metav1.ConditionFalse, func(reason string) bool {
+			return reason == "Pending" || reason == "NotCreated" || status.Import != nil && reason == status.Import.Phase
+		}},
+		{tensorstack.ConditionReady, metav1.ConditionFalse, func(reason string) bool { return !blocks(reason) }},
+		{tensorstack.ConditionFailure, metav1.ConditionTrue, func(string) bool { return false }},
+	} {
+		condition := meta.FindStatusCondition(status.Conditions, look.kind)
+		if condition != nil && condition.Status == look.bad && !look.nothing(condition.Reason) {
+			return condition.Reason
+		}
+	}
+	return ""
+}
+
+// blocks says whether a reason of Ready is one that does not go away by itself, by the way that these are named.
+func blocks(reason string) bool {
+	for _, end := range []string{"NotFound", "Exceeded", "NotPermitted", "Refused"} {
+		if strings.HasSuffix(reason, end) {
+			return true
+		}
+	}
+	return false
 }

@@ -181,6 +181,9 @@ func newDownCommand(flags *startFlags) *cobra.Command {
 func down(ctx context.Context, stateDir string, out io.Writer) error {
 	state, err := controlplane.ReadState(stateDir)
 	if errors.Is(err, os.ErrNotExist) {
+		if err := controlplane.Sweep(); err != nil {
+			return err
+		}
 		fmt.Fprintln(out, "nothing runs")
 		return nil
 	}
@@ -200,7 +203,7 @@ func down(ctx context.Context, stateDir string, out io.Writer) error {
 		remaining := state.Remaining()
 		if len(remaining) == 0 && !controlplane.InUse(stateDir) {
 			fmt.Fprintln(out, "stopped; no process remains")
-			return nil
+			return controlplane.Sweep()
 		}
 		select {
 		case <-ctx.Done():

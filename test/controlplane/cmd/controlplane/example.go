@@ -20,12 +20,15 @@ import (
 const (
 	exampleName      = "vs-example"
 	exampleNamespace = "default"
-	exampleTimeout   = 2 * time.Minute
+	exampleTimeout   = 5 * time.Minute
 )
 
-// showExample applies the guide's first example, shows how it gets to Running, and says
-// what to do next.
+// showExample applies an example, shows how it gets to Running, and says what to do next: the guide's first example, or on
+// real nodes a Debian, until its login prompt.
 func showExample(ctx context.Context, plane *controlplane.ControlPlane, dir string, out io.Writer) error {
+	if plane.RealNodes() {
+		return showDebian(ctx, plane, out)
+	}
 	for _, file := range []string{"prerequisites.yaml", exampleName + ".yaml"} {
 		path := filepath.Join(dir, file)
 		manifest, err := os.ReadFile(path)

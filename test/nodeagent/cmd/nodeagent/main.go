@@ -37,7 +37,8 @@ type options struct {
 	kubeconfig, kubevirtKubeconfig string
 	address                        string
 	port                           int
-	tls                            handler.TLSFiles
+	tls, kubelet                   handler.TLSFiles
+	kubeletPort                    int32
 	nodes                          []string
 	heartbeat                      time.Duration
 	extended                       map[string]int64
@@ -82,6 +83,10 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&o.tls.Cert, "tls-cert-file", "", "serving certificate; its common name is kubevirt.io:system:node:virt-handler")
 	flags.StringVar(&o.tls.Key, "tls-private-key-file", "", "key of the serving certificate")
 	flags.StringVar(&o.tls.ClientCA, "client-ca-file", "", "CA of virt-api's client certificate")
+	flags.Int32Var(&o.kubeletPort, "kubelet-port", 10250, "port on which kube-apiserver asks for the logs of pods")
+	flags.StringVar(&o.kubelet.Cert, "kubelet-tls-cert-file", "", "serving certificate of that port, from the CA in kube-apiserver's --kubelet-certificate-authority")
+	flags.StringVar(&o.kubelet.Key, "kubelet-tls-private-key-file", "", "key of that certificate")
+	flags.StringVar(&o.kubelet.ClientCA, "kubelet-client-ca-file", "", "CA of kube-apiserver's client certificate")
 	flags.StringSliceVar(&o.nodes, "nodes", []string{"node-a", "node-b"}, "nodes to make where they do not exist")
 	flags.DurationVar(&o.heartbeat, "heartbeat", time.Second, "time between two renewals of a node's Lease")
 	flags.StringToInt64Var(&o.extended, "extended-resources", map[string]int64{"nvidia.com/GA100_A100_PCIE_40GB": 8},
@@ -95,7 +100,10 @@ func newCommand() *cobra.Command {
 	klog.InitFlags(logFlags)
 	flags.AddGoFlag(logFlags.Lookup("v"))
 	flags.AddGoFlag(logFlags.Lookup("vmodule"))
-	for _, name := range []string{"tls-cert-file", "tls-private-key-file", "client-ca-file"} {
+	for _, name := range []string{
+		"tls-cert-file", "tls-private-key-file", "client-ca-file",
+		"kubelet-tls-cert-file", "kubelet-tls-private-key-file", "kubelet-client-ca-file",
+	} {
 		if err := command.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag is defined above
 		}
@@ -121,8 +129,10 @@ func (o options) config() (agent.Config, error) {
 	}
 	return agent.Config{
 		Agent: own, KubeVirt: kubevirt,
-		Address: o.address, Port: o.port, TLS: o.tls,
-		Nodes:      node.Options{Names: o.nodes, Heartbeat: o.heartbeat, Address: o.address, Extended: o.extended},
+		Address: o.address, Port: o.port, TLS: o.tls, Kubelet: o.kubelet,
+		Nodes: node.Options{
+			Names: o.nodes, Heartbeat: o.heartbeat, Address: o.address, KubeletPort: o.kubeletPort, Extended: o.extended,
+		},
 		Import:     o.imports,
 		Hypervisor: simguest.New(simguest.Options{Boot: o.boot, Shutdown: o.shutdown}),
 	}, nil

@@ -12,11 +12,15 @@ import (
 // inPrivateMounts marks the process that privateMounts starts.
 const inPrivateMounts = "REALNODE_PRIVATE_MOUNTS"
 
-// privateMounts makes this process one with a mount namespace of its own, by running it again: a Go program cannot move
+// privateMounts makes this process one with a mount namespace and a /run of its own, by running it again: a Go program cannot move
 // all its threads.
 func privateMounts() error {
 	if os.Getenv(inPrivateMounts) != "" {
-		return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		// What a killed process leaves in its run-time folder goes with its namespace.
+		return unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
 	}
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {

@@ -15,9 +15,10 @@ import (
 type OperationRecordApplyConfiguration struct {
 	// id identifies the operation.
 	ID *types.UID `json:"id,omitempty"`
-	// type is Start, Stop or Restart.
+	// type is Start, Stop, Restart or Evict.
 	Type *tensorstackv1beta1.OperationType `json:"type,omitempty"`
-	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted.
+	// requestedBy is the user who asked for it, or "kubevirt" for an operation on the VirtualMachine that was adopted,
+	// or "eviction" for what the cluster did and what followed from it.
 	RequestedBy *string `json:"requestedBy,omitempty"`
 	// requestedAt is when it was accepted.
 	RequestedAt *v1.MicroTime `json:"requestedAt,omitempty"`

@@ -4,6 +4,7 @@ package v1beta1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	types "k8s.io/apimachinery/pkg/types"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 	tensorstackv1beta1 "tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
@@ -21,6 +22,9 @@ type VirtualServerStatusApplyConfiguration struct {
 	PrintableStatus *tensorstackv1beta1.PrintableStatus `json:"printableStatus,omitempty"`
 	// message says in one line why the machine is not running, and names the object that blocks it.
 	Message *string `json:"message,omitempty"`
+	// namespaceUID is the UID of the namespace that the VirtualServer was created in and belongs to. It never changes,
+	// whoever writes it. In a later namespace of the same name the VirtualServer is not served, and nothing is done for it.
+	NamespaceUID *types.UID `json:"namespaceUID,omitempty"`
 	// vm is the KubeVirt VirtualMachine behind this object. Its Service, DataVolume and Secret have the same name.
 	VM *VirtualMachineReferenceApplyConfiguration `json:"vm,omitempty"`
 	// conditions are DataImported, Ready, Failure, Paused and others.
@@ -29,6 +33,9 @@ type VirtualServerStatusApplyConfiguration struct {
 	Import *ImportStatusApplyConfiguration `json:"import,omitempty"`
 	// node is the node that the machine runs on.
 	Node *string `json:"node,omitempty"`
+	// resources are what the machine runs with. They differ from the spec while an edit waits for the next restart, and are
+	// absent while the machine does not run.
+	Resources *RunningResourcesApplyConfiguration `json:"resources,omitempty"`
 	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string `json:"ipAddresses,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
@@ -85,6 +92,14 @@ func (b *VirtualServerStatusApplyConfiguration) WithMessage(value string) *Virtu
 	return b
 }
 
+// WithNamespaceUID sets the NamespaceUID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NamespaceUID field is set to the value of the last call.
+func (b *VirtualServerStatusApplyConfiguration) WithNamespaceUID(value types.UID) *VirtualServerStatusApplyConfiguration {
+	b.NamespaceUID = &value
+	return b
+}
+
 // WithVM sets the VM field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VM field is set to the value of the last call.
@@ -119,6 +134,14 @@ func (b *VirtualServerStatusApplyConfiguration) WithImport(value *ImportStatusAp
 // If called multiple times, the Node field is set to the value of the last call.
 func (b *VirtualServerStatusApplyConfiguration) WithNode(value string) *VirtualServerStatusApplyConfiguration {
 	b.Node = &value
+	return b
+}
+
+// WithResources sets the Resources field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Resources field is set to the value of the last call.
+func (b *VirtualServerStatusApplyConfiguration) WithResources(value *RunningResourcesApplyConfiguration) *VirtualServerStatusApplyConfiguration {
+	b.Resources = value
 	return b
 }
 

@@ -2,6 +2,10 @@
 
 package v1beta1
 
+// HeldVirtualServerListerExpansion allows custom methods to be added to
+// HeldVirtualServerLister.
+type HeldVirtualServerListerExpansion interface{}
+
 // VirtualServerListerExpansion allows custom methods to be added to
 // VirtualServerLister.
 type VirtualServerListerExpansion interface{}

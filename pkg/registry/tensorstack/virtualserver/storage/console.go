@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -41,6 +42,9 @@ func (r *ConsoleREST) Connect(ctx context.Context, name string, options runtime.
 	if !ok {
 		return nil, wrongOptions(options)
 	}
+	if err := invalidOptions("ConsoleOptions", name, validation.ValidateConsoleOptions(asked)); err != nil {
+		return nil, err
+	}
 	call := stream.Call{Kind: stream.Console, Name: name, TakeOver: asked.TakeOver}
-	return openStream(ctx, r.gateway, call, asked.Wait, responder)
+	return openStream(ctx, r.gateway, call, asked.Wait, responder), nil
 }

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -65,14 +68,19 @@ func (r *OperationREST) Connect(ctx context.Context, name string, options runtim
 	}, responder), nil
 }
 
-// openStream adds what all streams share to a call and returns its handler.
-func openStream(ctx context.Context, gateway Gateway, call stream.Call, wait int64, responder rest.Responder) (http.Handler, error) {
-	limit, err := stream.ParseWait(wait)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+// openStream adds what all streams share to a call, whose wait in seconds has been checked, and returns its handler.
+func openStream(ctx context.Context, gateway Gateway, call stream.Call, wait int64, responder rest.Responder) http.Handler {
+	call.Namespace, call.Wait = request.NamespaceValue(ctx), time.Duration(wait)*time.Second
+	return gateway.Stream(call, responder)
+}
+
+// invalidOptions is the error for options that break rules, or nil. It is 422 and not 400, at which clients of KubeVirt wait for
+// a machine to come up.
+func invalidOptions(kind, name string, problems field.ErrorList) error {
+	if len(problems) == 0 {
+		return nil
 	}
-	call.Namespace, call.Wait = request.NamespaceValue(ctx), limit
-	return gateway.Stream(call, responder), nil
+	return apierrors.NewInvalid(v1beta1.SchemeGroupVersion.WithKind(kind).GroupKind(), name, problems)
 }
 
 // wrongOptions is the error for options of another kind, which the API server never passes.

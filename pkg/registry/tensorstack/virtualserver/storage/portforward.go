@@ -9,6 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -42,10 +43,13 @@ func (r *PortForwardREST) Connect(ctx context.Context, name string, options runt
 	if !ok {
 		return nil, wrongOptions(options)
 	}
-	port, err := stream.ParsePort(asked.Path)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+	if err := invalidOptions("PortForwardOptions", name, validation.ValidatePortForwardOptions(asked)); err != nil {
+		return nil, err
 	}
-	call := stream.Call{Kind: stream.PortForward, Name: name, Port: port}
-	return openStream(ctx, r.gateway, call, asked.Wait, responder)
+	port, protocol, err := validation.ForwardedPort(asked.Path)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	call := stream.Call{Kind: stream.PortForward, Name: name, Port: stream.Port{Number: int(port), Protocol: protocol}}
+	return openStream(ctx, r.gateway, call, asked.Wait, responder), nil
 }

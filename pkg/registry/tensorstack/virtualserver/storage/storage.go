@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Typer knows the types of the group.
 	Typer runtime.ObjectTyper
+	// Namespaces tells which namespace a new VirtualServer belongs to.
+	Namespaces NamespaceReader
 	// Machines tells in which state the machine behind a VirtualServer is.
 	Machines MachineReader
 	// Clock dates operations.
@@ -62,6 +64,7 @@ func New(getter generic.RESTOptionsGetter, options Options) (*Storage, error) {
 		DefaultQualifiedResource:  tensorstack.Resource("virtualservers"),
 		SingularQualifiedResource: tensorstack.Resource("virtualserver"),
 
+		BeginCreate:         belongTo(options.Namespaces),
 		CreateStrategy:      main,
 		UpdateStrategy:      main,
 		DeleteStrategy:      main,
@@ -94,8 +97,9 @@ func New(getter generic.RESTOptionsGetter, options Options) (*Storage, error) {
 	}, nil
 }
 
-// ShortNames are the short names of the resource. "vs" belongs to other projects' kinds.
-func (*REST) ShortNames() []string { return []string{"vsrv"} }
+// ShortNames are the short names of the resource. Istio and NGINX have a "vs" of their own: in a cluster that has one, kubectl takes the
+// group that comes first by priority and name, which is theirs, and "vsrv" means this resource everywhere.
+func (*REST) ShortNames() []string { return []string{"vs", "vsrv"} }
 
 // Categories are the groups of resources that "kubectl get" knows.
 func (*REST) Categories() []string { return []string{"all"} }

@@ -55,10 +55,24 @@ func (f *fakeMachines) Machine(_ context.Context, namespace, name string) (virtu
 	return machine, err
 }
 
+// fakeNamespaces are the UIDs of namespaces.
+type fakeNamespaces struct {
+	uids map[string]types.UID
+	err  error
+}
+
+func (f *fakeNamespaces) NamespaceUID(_ context.Context, name string) (types.UID, error) {
+	if uid, found := f.uids[name]; found || f.err != nil {
+		return uid, f.err
+	}
+	return "", apierrors.NewNotFound(corev1.Resource("namespaces"), name)
+}
+
 type fixture struct {
 	*Storage
-	machines *fakeMachines
-	ctx      context.Context
+	namespaces *fakeNamespaces
+	machines   *fakeMachines
+	ctx        context.Context
 }
 
 func restOptions(t *testing.T) generic.RESTOptionsGetter {
@@ -76,15 +90,15 @@ func restOptions(t *testing.T) generic.RESTOptionsGetter {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	machines := &fakeMachines{}
+	machines, namespaces := &fakeMachines{}, &fakeNamespaces{uids: map[string]types.UID{"ns": "uid-of-ns"}}
 	storage, err := New(restOptions(t), Options{
-		Typer: scheme.Scheme, Machines: machines, Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
+		Typer: scheme.Scheme, Namespaces: namespaces, Machines: machines, Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
 	})
 	require.NoError(t, err)
 	t.Cleanup(storage.VirtualServer.Destroy)
 	ctx := genericapirequest.WithNamespace(context.Background(), "ns")
 	ctx = genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: "ann"})
-	return &fixture{Storage: storage, machines: machines, ctx: ctx}
+	return &fixture{Storage: storage, namespaces: namespaces, machines: machines, ctx: ctx}
 }
 
 func newServer(name string, strategy v1beta1.RunStrategy) *tensorstack.VirtualServer {

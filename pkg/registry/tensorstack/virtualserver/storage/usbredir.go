@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -41,6 +42,9 @@ func (r *USBRedirREST) Connect(ctx context.Context, name string, options runtime
 	if !ok {
 		return nil, wrongOptions(options)
 	}
+	if err := invalidOptions("USBRedirOptions", name, validation.ValidateUSBRedirOptions(asked)); err != nil {
+		return nil, err
+	}
 	call := stream.Call{Kind: stream.USBRedir, Name: name}
-	return openStream(ctx, r.gateway, call, asked.Wait, responder)
+	return openStream(ctx, r.gateway, call, asked.Wait, responder), nil
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/stream"
 )
 
@@ -45,9 +46,12 @@ func (r *VNCREST) Connect(ctx context.Context, name string, options runtime.Obje
 	if !ok {
 		return nil, wrongOptions(options)
 	}
+	if err := invalidOptions("VNCOptions", name, validation.ValidateVNCOptions(asked)); err != nil {
+		return nil, err
+	}
 	switch asked.Path {
 	case "":
-		return r.stream(ctx, name, asked, responder)
+		return r.stream(ctx, name, asked, responder), nil
 	case "/screenshot":
 		operation, _ := stream.OperationNamed(stream.Screenshot)
 		return r.gateway.Operate(stream.OperationCall{
@@ -59,7 +63,7 @@ func (r *VNCREST) Connect(ctx context.Context, name string, options runtime.Obje
 	}
 }
 
-func (r *VNCREST) stream(ctx context.Context, name string, asked *tensorstack.VNCOptions, responder rest.Responder) (http.Handler, error) {
+func (r *VNCREST) stream(ctx context.Context, name string, asked *tensorstack.VNCOptions, responder rest.Responder) http.Handler {
 	call := stream.Call{Kind: stream.VNC, Name: name, TakeOver: asked.TakeOver, PreserveSession: asked.PreserveSession}
 	return openStream(ctx, r.gateway, call, asked.Wait, responder)
 }

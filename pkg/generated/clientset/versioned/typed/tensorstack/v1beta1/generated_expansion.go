@@ -2,4 +2,6 @@
 
 package v1beta1
 
+type HeldVirtualServerExpansion interface{}
+
 type VirtualServerExpansion interface{}

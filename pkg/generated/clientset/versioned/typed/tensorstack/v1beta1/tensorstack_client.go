@@ -12,12 +12,17 @@ import (
 
 type TensorstackV1beta1Interface interface {
 	RESTClient() rest.Interface
+	HeldVirtualServersGetter
 	VirtualServersGetter
 }
 
 // TensorstackV1beta1Client is used to interact with features provided by the tensorstack.dev group.
 type TensorstackV1beta1Client struct {
 	restClient rest.Interface
+}
+
+func (c *TensorstackV1beta1Client) HeldVirtualServers() HeldVirtualServerInterface {
+	return newHeldVirtualServers(c)
 }
 
 func (c *TensorstackV1beta1Client) VirtualServers(namespace string) VirtualServerInterface {

@@ -12,6 +12,10 @@ type FakeTensorstackV1beta1 struct {
 	*testing.Fake
 }
 
+func (c *FakeTensorstackV1beta1) HeldVirtualServers() v1beta1.HeldVirtualServerInterface {
+	return newFakeHeldVirtualServers(c)
+}
+
 func (c *FakeTensorstackV1beta1) VirtualServers(namespace string) v1beta1.VirtualServerInterface {
 	return newFakeVirtualServers(c, namespace)
 }
