@@ -62,6 +62,9 @@ func newResource(name, group string, config *rest.Config) (*resource, error) {
 	return r, nil
 }
 
+// exampleDisk is the claim that the example uses as a disk.
+const exampleDisk = "pvc-as-disk"
+
 // example reads the guide's first example and gives it this memory.
 func example(root, memory string) (map[string]any, error) {
 	content, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "vs-example.yaml"))
@@ -169,7 +172,12 @@ func (r *resource) encode(metadata map[string]any, sequence int) ([]byte, error)
 	metadata["labels"] = map[string]any{"sequence": strconv.Itoa(sequence)}
 	object["metadata"] = metadata
 	object["spec"] = r.specs[sequence%len(r.specs)]
-	return json.Marshal(object)
+	encoded, err := json.Marshal(object)
+	if name, ok := metadata["name"].(string); ok {
+		// Two machines cannot write to one disk.
+		encoded = bytes.Replace(encoded, []byte(`"`+exampleDisk+`"`), []byte(`"`+name+`"`), 1)
+	}
+	return encoded, err
 }
 
 func (r *resource) body(ctx context.Context, namespace, name string) ([]byte, error) {

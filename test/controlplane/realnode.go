@@ -44,16 +44,12 @@ func Sweep() error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	unused, err := network.Unused(labDir())
-	if err != nil {
-		return err
-	}
-	for _, lab := range unused {
+	return network.EachUnused(labDir(), func(lab int) error {
 		if err := cgroup.Remove(cgroup.Root, lab); err != nil {
 			return fmt.Errorf("what an earlier lab left: %w", err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // claimLab takes a number for this lab.

@@ -121,7 +121,7 @@ func assertVolumes(t *testing.T, instance *kubevirtv1.VirtualMachineInstance, ma
 	require.NotNil(t, volumes["root"].Ephemeral, "an ephemeral root is an overlay")
 	assert.Equal(t, machine, volumes["root"].Ephemeral.PersistentVolumeClaim.ClaimName)
 	require.NotNil(t, volumes["claim"].PersistentVolumeClaim)
-	assert.Equal(t, "pvc-as-disk", volumes["claim"].PersistentVolumeClaim.ClaimName)
+	assert.Equal(t, "pvc-as-second-disk", volumes["claim"].PersistentVolumeClaim.ClaimName)
 	require.NotNil(t, volumes["scratch-over-claim"].Ephemeral)
 	assert.Equal(t, "pvc-name", volumes["scratch-over-claim"].Ephemeral.PersistentVolumeClaim.ClaimName)
 	require.NotNil(t, volumes["config"].ConfigMap)

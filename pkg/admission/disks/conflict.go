@@ -101,6 +101,9 @@ func sharedWith(uses []use, active bool, others []*tensorstack.VirtualServer) []
 	return found
 }
 
+// refused says whether data would be destroyed.
+func (s shared) refused() bool { return s.verdict == destructive && s.both }
+
 // describe says what is shared, with the name by which the user may know the other machine.
 func (s shared) describe(name string) string {
 	what := "a disk"

@@ -27,18 +27,18 @@ import (
 // PluginName is the name of the plugin.
 const PluginName = "VirtualServerDisks"
 
-// Lister lists the VirtualServers of a namespace.
-type Lister func(ctx context.Context, namespace string) ([]*tensorstack.VirtualServer, error)
+// maxTold is how many other machines one request hears of.
+const maxTold = 3
 
-// Register adds the plugin to those that a server can use. The lister is called when requests come.
-func Register(plugins *admission.Plugins, lister Lister) {
-	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return NewPlugin(lister), nil })
+// Register adds the plugin to those that a server can use.
+func Register(plugins *admission.Plugins, servers *Servers) {
+	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return NewPlugin(servers), nil })
 }
 
 // Plugin refuses a disk that another machine writes to, and warns where it depends on what both machines do.
 type Plugin struct {
 	*admission.Handler
-	list       Lister
+	servers    *Servers
 	authorizer authorizer.UnconditionalAuthorizer
 }
 
@@ -48,8 +48,8 @@ var (
 )
 
 // NewPlugin returns a plugin that waits for its authorizer.
-func NewPlugin(lister Lister) *Plugin {
-	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), list: lister}
+func NewPlugin(servers *Servers) *Plugin {
+	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update), servers: servers}
 }
 
 // SetUnconditionalAuthorizer sets who says which other machines a user may hear of.
@@ -57,9 +57,9 @@ func (p *Plugin) SetUnconditionalAuthorizer(authorizer authorizer.UnconditionalA
 	p.authorizer = authorizer
 }
 
-// ValidateInitialization fails without an authorizer or a lister.
+// ValidateInitialization fails without an authorizer or VirtualServers.
 func (p *Plugin) ValidateInitialization() error {
-	if p.authorizer == nil || p.list == nil {
+	if p.authorizer == nil || p.servers == nil {
 		return errors.New(PluginName + " needs an authorizer and VirtualServers")
 	}
 	return nil
@@ -86,19 +86,12 @@ func (p *Plugin) validateSpec(ctx context.Context, a admission.Attributes, updat
 		// Who is not about to run with what they had need not hear of it again.
 		uses = newUses(uses, usesOf(old))
 	}
-	if len(uses) > 0 && len(problems) == 0 {
-		servers, err := p.list(ctx, a.GetNamespace())
+	if len(problems) == 0 {
+		rivals, err := p.servers.rivalsOf(ctx, a.GetNamespace(), updated.Name, uses)
 		if err != nil {
 			return err
 		}
-		for _, found := range sharedWith(uses, isActive(updated), others(servers, updated.Name)) {
-			name := p.nameFor(ctx, a.GetUserInfo(), found.other)
-			if found.verdict == destructive && found.both {
-				problems = append(problems, field.Forbidden(found.mine.Path, found.refusal(name)))
-			} else {
-				warning.AddWarning(ctx, "", fmt.Sprintf("%s: %s", found.mine.Path, found.warning(name)))
-			}
-		}
+		problems = p.tell(ctx, a.GetUserInfo(), sharedWith(uses, isActive(updated), rivals))
 	}
 	if len(problems) > 0 {
 		return apierrors.NewInvalid(v1beta1.SchemeGroupVersion.WithKind("VirtualServer").GroupKind(), updated.Name, problems)
@@ -106,22 +99,46 @@ func (p *Plugin) validateSpec(ctx context.Context, a admission.Attributes, updat
 	return nil
 }
 
+// tell warns of what is shared, and returns what must be refused. Of many it tells the first.
+func (p *Plugin) tell(ctx context.Context, who user.Info, found []shared) field.ErrorList {
+	var problems field.ErrorList
+	warned, untold := 0, 0
+	for _, pair := range found {
+		switch refused := pair.refused(); {
+		case refused && len(problems) < maxTold:
+			problems = append(problems, field.Forbidden(pair.mine.Path, pair.refusal(p.nameFor(ctx, who, pair.other))))
+		case !refused && warned < maxTold:
+			warning.AddWarning(ctx, "", fmt.Sprintf("%s: %s", pair.mine.Path, pair.warning(p.nameFor(ctx, who, pair.other))))
+			warned++
+		case !refused:
+			untold++
+		}
+	}
+	if untold > 0 {
+		warning.AddWarning(ctx, "", fmt.Sprintf("spec.storage: %d more machines use these claims", untold))
+	}
+	return problems
+}
+
 // validateStart refuses to start a machine whose disk another one writes to by now.
 func (p *Plugin) validateStart(ctx context.Context, a admission.Attributes) error {
-	servers, err := p.list(ctx, a.GetNamespace())
+	vs, err := p.servers.get(ctx, a.GetNamespace(), a.GetName())
+	if apierrors.IsNotFound(err) {
+		// The operation itself says so.
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	for _, vs := range servers {
-		if vs.Name != a.GetName() {
-			continue
-		}
-		for _, found := range sharedWith(usesOf(vs), true, others(servers, vs.Name)) {
-			if found.verdict == destructive && found.both {
-				name := p.nameFor(ctx, a.GetUserInfo(), found.other)
-				return apierrors.NewConflict(v1beta1.Resource("virtualservers"), vs.Name,
-					fmt.Errorf("%s: %s", found.mine.Path, found.refusal(name)))
-			}
+	uses := usesOf(vs)
+	rivals, err := p.servers.rivalsOf(ctx, a.GetNamespace(), vs.Name, uses)
+	if err != nil {
+		return err
+	}
+	for _, found := range sharedWith(uses, true, rivals) {
+		if found.refused() {
+			return apierrors.NewConflict(v1beta1.Resource("virtualservers"), vs.Name,
+				fmt.Errorf("%s: %s", found.mine.Path, found.refusal(p.nameFor(ctx, a.GetUserInfo(), found.other))))
 		}
 	}
 	return nil
@@ -172,16 +189,6 @@ func newUses(uses, before []use) []use {
 		}
 	}
 	return fresh
-}
-
-func others(servers []*tensorstack.VirtualServer, name string) []*tensorstack.VirtualServer {
-	var others []*tensorstack.VirtualServer
-	for _, server := range servers {
-		if server.Name != name {
-			others = append(others, server)
-		}
-	}
-	return others
 }
 
 // nameFor is how a user is told of another machine: by its name only if they may read it.

@@ -3,6 +3,8 @@ package disks
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,10 +15,13 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/utils/ptr"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
+	"tensorstack.dev/virtualserver/pkg/registry/tensorstack/virtualserver"
 )
 
 type edit func(*tensorstack.VirtualServer)
@@ -89,13 +94,40 @@ type recorder struct{ texts []string }
 
 func (r *recorder) AddWarning(_, text string) { r.texts = append(r.texts, text) }
 
-func plugin(servers ...*tensorstack.VirtualServer) *Plugin {
-	p := NewPlugin(func(_ context.Context, namespace string) ([]*tensorstack.VirtualServer, error) {
-		if namespace != "ns" {
-			return nil, errors.New("another namespace")
+// memory is a store that finds as the real one does.
+type memory struct {
+	servers []*tensorstack.VirtualServer
+	err     error
+}
+
+func (m memory) GetVirtualServer(ctx context.Context, name string) (*tensorstack.VirtualServer, error) {
+	for _, server := range m.servers {
+		if server.Name == name && server.Namespace == request.NamespaceValue(ctx) {
+			return server, m.err
 		}
-		return servers, nil
-	})
+	}
+	return nil, apierrors.NewNotFound(tensorstack.Resource("virtualservers"), name)
+}
+
+func (m memory) ListUsing(_ context.Context, namespace string, keys []string) ([]*tensorstack.VirtualServer, error) {
+	var found []*tensorstack.VirtualServer
+	for _, server := range m.servers {
+		attributes, set, err := virtualserver.GetAttrs(server)
+		if err != nil {
+			return nil, err
+		}
+		matcher := virtualserver.MatchClaims(keys)
+		if server.Namespace == namespace && matcher.MatchesObjectAttributes(attributes, set) {
+			found = append(found, server)
+		}
+	}
+	return found, m.err
+}
+
+func plugin(servers ...*tensorstack.VirtualServer) *Plugin {
+	holder := &Servers{}
+	holder.Set(memory{servers: servers})
+	p := NewPlugin(holder)
 	p.SetUnconditionalAuthorizer(everybody{})
 	return p
 }
@@ -186,6 +218,36 @@ func TestOfAMachineThatAUserMayNotSeeNoNameIsTold(t *testing.T) {
 	assert.NotContains(t, warnings[0], "secret-one")
 }
 
+func TestOfManyMachinesTheFirstAreTold(t *testing.T) {
+	var running, halted []*tensorstack.VirtualServer
+	for i := range 50 {
+		running = append(running, server(fmt.Sprintf("other-%d", i), disk("a")))
+		halted = append(halted, server(fmt.Sprintf("other-%d", i), disk("a"), stopped))
+	}
+	warnings, err := ask(plugin(running...), server("mine", disk("a"), fresh), nil, "")
+	assert.Empty(t, warnings)
+	assert.Equal(t, maxTold, strings.Count(err.Error(), "VirtualServer other-"))
+	warnings, err = ask(plugin(halted...), server("mine", disk("a"), fresh), nil, "")
+	require.NoError(t, err)
+	require.Len(t, warnings, maxTold+1)
+	assert.Equal(t, "spec.storage: 47 more machines use these claims", warnings[maxTold])
+}
+
+// The keys by which rivals are found miss none that the verdict is about.
+func TestTheKeysFindEveryRival(t *testing.T) {
+	var uses []validation.ClaimUse
+	for _, filesystem := range []bool{false, true} {
+		for _, writes := range []bool{false, true} {
+			uses = append(uses, validation.ClaimUse{ClaimName: "a", Filesystem: filesystem, Writes: writes})
+		}
+	}
+	for _, mine := range uses {
+		for _, theirs := range uses {
+			assert.Equal(t, judge(mine, theirs) != harmless, slices.Contains(mine.Rivals(), theirs.Key()), "%v %v", mine, theirs)
+		}
+	}
+}
+
 func TestUpdates(t *testing.T) {
 	for name, test := range map[string]struct {
 		old, updated []edit
@@ -247,17 +309,23 @@ func TestStart(t *testing.T) {
 
 func TestTheListIsAskedOnlyWhenItMatters(t *testing.T) {
 	broken := errors.New("no store")
-	p := NewPlugin(func(context.Context, string) ([]*tensorstack.VirtualServer, error) { return nil, broken })
+	holder := &Servers{}
+	p := NewPlugin(holder)
 	require.Error(t, p.ValidateInitialization())
 	p.SetUnconditionalAuthorizer(everybody{})
 	require.NoError(t, p.ValidateInitialization())
-	_, err := ask(p, server("mine", fresh), nil, "")
-	assert.NoError(t, err, "no claims")
+	_, err := ask(p, server("mine", disk("a"), fresh), nil, "")
+	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+	_, err = ask(p, nil, nil, "start")
+	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+	holder.Set(memory{err: broken})
+	_, err = ask(p, nil, nil, "start")
+	assert.NoError(t, err, "of a machine that is not there the operation tells")
+	_, err = ask(p, server("mine", filesystem("a", true), fresh), nil, "")
+	assert.NoError(t, err, "nothing that could do harm")
 	labelled := server("mine", disk("a"))
 	_, err = ask(p, labelled, labelled.DeepCopy(), "")
 	assert.NoError(t, err, "no new claims")
 	_, err = ask(p, server("mine", disk("a"), fresh), nil, "")
 	assert.ErrorIs(t, err, broken)
-	_, err = (&Servers{}).List(context.Background(), "ns")
-	assert.True(t, apierrors.IsServiceUnavailable(err))
 }

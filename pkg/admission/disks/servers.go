@@ -2,43 +2,63 @@ package disks
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 )
 
+// Store reads VirtualServers.
+type Store interface {
+	// GetVirtualServer returns the VirtualServer of that name in the namespace of the context.
+	GetVirtualServer(ctx context.Context, name string) (*tensorstack.VirtualServer, error)
+	// ListUsing returns those of the namespace that have one of these keys of claims (validation.ClaimUse), as of now.
+	ListUsing(ctx context.Context, namespace string, keys []string) ([]*tensorstack.VirtualServer, error)
+}
+
 // Servers is where the plugin finds VirtualServers. Admission is put together before the storage, which is set later, before
 // requests come.
 type Servers struct {
-	store atomic.Pointer[rest.Lister]
+	store atomic.Pointer[Store]
 }
 
 // Set names the storage of VirtualServers.
-func (s *Servers) Set(store rest.Lister) { s.store.Store(&store) }
+func (s *Servers) Set(store Store) { s.store.Store(&store) }
 
-// List is a Lister. It answers from the watch cache, as of now.
-func (s *Servers) List(ctx context.Context, namespace string) ([]*tensorstack.VirtualServer, error) {
+var errNoStore = apierrors.NewServiceUnavailable("the storage of VirtualServers is not ready yet; try again")
+
+func (s *Servers) get(ctx context.Context, namespace, name string) (*tensorstack.VirtualServer, error) {
 	store := s.store.Load()
 	if store == nil {
-		return nil, apierrors.NewServiceUnavailable("the storage of VirtualServers is not ready yet; try again")
+		return nil, errNoStore
 	}
-	object, err := (*store).List(request.WithNamespace(ctx, namespace), &internalversion.ListOptions{})
+	return (*store).GetVirtualServer(request.WithNamespace(ctx, namespace), name)
+}
+
+// rivalsOf returns the other machines that use a claim in a manner that does not go well with one of the uses.
+func (s *Servers) rivalsOf(ctx context.Context, namespace, name string, uses []use) ([]*tensorstack.VirtualServer, error) {
+	var keys []string
+	for _, use := range uses {
+		keys = append(keys, use.Rivals()...)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	store := s.store.Load()
+	if store == nil {
+		return nil, errNoStore
+	}
+	servers, err := (*store).ListUsing(ctx, namespace, keys)
 	if err != nil {
 		return nil, err
 	}
-	list, ok := object.(*tensorstack.VirtualServerList)
-	if !ok {
-		return nil, apierrors.NewInternalError(fmt.Errorf("the storage returned %T instead of a list of VirtualServers", object))
+	var rivals []*tensorstack.VirtualServer
+	for _, server := range servers {
+		if server.Name != name {
+			rivals = append(rivals, server)
+		}
 	}
-	servers := make([]*tensorstack.VirtualServer, 0, len(list.Items))
-	for i := range list.Items {
-		servers = append(servers, &list.Items[i])
-	}
-	return servers, nil
+	return rivals, nil
 }

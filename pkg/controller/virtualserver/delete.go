@@ -43,7 +43,7 @@ func (p *pass) finalize(ctx context.Context) error {
 		former := p.under(name)
 		if step := decideDeletion(former.remains()); step != stepFinish {
 			err := former.take(ctx, step)
-			p.problem = former.problem
+			p.problem, p.outcome = former.problem, former.outcome
 			return err
 		}
 	}

@@ -124,6 +124,7 @@ func hasCause(details *metav1.StatusDetails, cause metav1.CauseType) bool {
 var hints = []struct{ piece, hint string }{
 	{"could not find the requested resource", "KubeVirt or CDI is not installed in this cluster."},
 	{"failed calling webhook", "A webhook of KubeVirt or CDI does not answer. It is tried again."},
+	{"exceeded quota", "Ask for less, free something in this namespace, or ask an administrator for more quota."},
 	{"virtiofs feature gate is not enabled for config volumes", "Ask an administrator to enable KubeVirt's feature gate " +
 		"EnableVirtioFsConfigVolumes, or attach the volume under spec.storage.additionalDisks."},
 	{"virtiofs feature gate is not enabled", "Ask an administrator to enable KubeVirt's feature gate " +
@@ -142,15 +143,20 @@ var hints = []struct{ piece, hint string }{
 	{"DataVolume", "Look at spec.storage.root."},
 	{"only dynamically provisioned pvc can be resized", "The StorageClass of the root disk does not allow it to grow. " +
 		"Set spec.storage.root.pvc.size back, or use a StorageClass with allowVolumeExpansion."},
-	{"exceeded quota", "Ask for less, free something in this namespace, or ask an administrator for more quota."},
 }
 
 // withAdvice returns the words of an error on one line, without the secrets of the URLs in them, and after them what the
 // user can do about it.
 func withAdvice(err error) string {
 	message := status.OneLine(err.Error())
+	// What was being done, such as to create a DataVolume, says nothing of what is wrong with it.
+	said := err.Error()
+	var answer apierrors.APIStatus
+	if errors.As(err, &answer) {
+		said = answer.Status().Message
+	}
 	for _, h := range hints {
-		if !strings.Contains(err.Error(), h.piece) {
+		if !strings.Contains(said, h.piece) {
 			continue
 		}
 		if !strings.HasSuffix(message, ".") {

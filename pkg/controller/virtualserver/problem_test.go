@@ -38,6 +38,9 @@ func TestProblemOf(t *testing.T) {
 		{"another gate", denied("virtiofs is not allowed: virtiofs feature gate is not enabled for config volumes"), reasonRefused, "EnableVirtioFsConfigVolumes"},
 		{"a field of KubeVirt", denied("spec.template.spec.domain.devices.disks[1] is wrong"), reasonRefused, "spec.storage.additionalDisks"},
 		{"quota", apierrors.NewForbidden(vms, "x", errors.New("exceeded quota: q")), reasonQuota, "more quota"},
+		{"quota for what is created here", fmt.Errorf("create DataVolume x: %w", apierrors.NewForbidden(vms, "x", errors.New("exceeded quota: q"))),
+			reasonQuota, "more quota"},
+		{"a refusal by CDI", fmt.Errorf("create DataVolume x: %w", apierrors.NewBadRequest("DataVolume source is wrong")), reasonRefused, "Look at spec.storage.root."},
 		{"no right", apierrors.NewForbidden(vms, "x", errors.New("no")), reasonForbidden, "no"},
 		{"the namespace ends", terminating(), reasonForbidden, "The namespace is being deleted."},
 		{"CDI is not installed", fmt.Errorf("create DataVolume x: %w",
@@ -55,6 +58,14 @@ func TestProblemOf(t *testing.T) {
 			assert.Contains(t, result.message, test.text)
 			assert.NotContains(t, result.message, "later")
 		})
+	}
+}
+
+// Only what the server says counts, not what was asked of it.
+func TestNoAdviceFromWhatWasBeingDone(t *testing.T) {
+	for _, doing := range []string{"create DataVolume x", "update DataVolume x", "delete DataVolume x", "mark DataVolume x", "read DataVolume x"} {
+		refusal := apierrors.NewForbidden(kubevirtv1.Resource("datavolumes"), "x", errors.New("no"))
+		assert.NotContains(t, problemOf(fmt.Errorf("%s: %w", doing, refusal)).message, "Look at")
 	}
 }
 

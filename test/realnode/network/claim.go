@@ -47,25 +47,27 @@ func Take(dir string) (*Claim, error) {
 // Release gives the number back.
 func (c *Claim) Release() { _ = c.lock.Close() }
 
-// Unused lists the lab numbers that no launcher holds at this moment. What carries such a number is left over from one
-// that was killed.
-func Unused(dir string) ([]int, error) {
-	var unused []int
+// EachUnused calls clean with every lab number that no launcher holds, and keeps launchers from taking it meanwhile. What
+// carries such a number is left over from one that was killed.
+func EachUnused(dir string, clean func(lab int) error) error {
 	for lab := range MaxLabs {
 		lock, err := tryLock(dir, lab)
 		if errors.Is(err, os.ErrNotExist) {
-			continue
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if lock == nil {
 			continue
 		}
-		unused = append(unused, lab)
+		err = clean(lab)
 		_ = lock.Close()
+		if err != nil {
+			return err
+		}
 	}
-	return unused, nil
+	return nil
 }
 
 // tryLock returns nil without an error if somebody else holds the number.

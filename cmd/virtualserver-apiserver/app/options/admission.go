@@ -22,7 +22,7 @@ import (
 func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl.Config, servers *disks.Servers) {
 	references.Register(options.Admission.Plugins)
 	importurl.Register(options.Admission.Plugins, imports)
-	disks.Register(options.Admission.Plugins, servers.List)
+	disks.Register(options.Admission.Plugins, servers)
 	preflight.Register(options.Admission.Plugins)
 	resourcequota.Register(options.Admission.Plugins)
 	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,

@@ -82,3 +82,44 @@ func claimWarnings(storage *tensorstack.Storage, path *field.Path) []string {
 	}
 	return warnings
 }
+
+// Key names the claim and the manner of its use, for an index.
+func (u ClaimUse) Key() string { return u.manner() + u.ClaimName }
+
+func (u ClaimUse) manner() string {
+	switch {
+	case u.Filesystem && u.Writes:
+		return sharedManner
+	case u.Filesystem:
+		return shownManner
+	case u.Writes:
+		return writtenManner
+	default:
+		return readManner
+	}
+}
+
+// The manners of using a claim.
+const (
+	writtenManner = "written:"
+	readManner    = "read:"
+	sharedManner  = "shared:"
+	shownManner   = "shown:"
+)
+
+// Rivals are the keys of the uses by other machines with which this one does not go well together.
+func (u ClaimUse) Rivals() []string {
+	var manners []string
+	switch u.manner() {
+	case writtenManner:
+		manners = []string{writtenManner, readManner, sharedManner}
+	case readManner:
+		manners = []string{writtenManner, sharedManner}
+	case sharedManner:
+		manners = []string{writtenManner, readManner}
+	}
+	for i := range manners {
+		manners[i] += u.ClaimName
+	}
+	return manners
+}

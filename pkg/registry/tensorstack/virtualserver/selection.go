@@ -32,11 +32,12 @@ func GetAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 }
 
 func selectableFields(vs *tensorstack.VirtualServer) fields.Set {
-	set := make(fields.Set, 6)
+	set := make(fields.Set, 7)
 	set[fieldSpecRunStrategy] = string(vs.Spec.RunStrategy)
 	set[fieldStatusRunStrategy] = string(vs.Status.RunStrategy)
 	set[fieldPrintableStatus] = string(vs.Status.PrintableStatus)
 	set[fieldVMName] = vs.Status.VM.Name
+	set[fieldClaims] = claimsOf(vs)
 	return generic.AddObjectMetaFieldsSet(set, &vs.ObjectMeta, true)
 }
 

@@ -4,8 +4,10 @@ package storage
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -103,6 +105,21 @@ func (*REST) ShortNames() []string { return []string{"vs", "vsrv"} }
 
 // Categories are the groups of resources that "kubectl get" knows.
 func (*REST) Categories() []string { return []string{"all"} }
+
+// ListUsing returns the VirtualServers of the namespace that have one of these keys of claims, as of now. See
+// validation.ClaimUse.
+func (r *REST) ListUsing(ctx context.Context, namespace string, keys []string) ([]*tensorstack.VirtualServer, error) {
+	object, err := r.ListPredicate(request.WithNamespace(ctx, namespace), virtualserver.MatchClaims(keys), &internalversion.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	items := object.(*tensorstack.VirtualServerList).Items
+	servers := make([]*tensorstack.VirtualServer, len(items))
+	for i := range items {
+		servers[i] = &items[i]
+	}
+	return servers, nil
+}
 
 // GetVirtualServer returns the VirtualServer of that name in the namespace of the context.
 func (r *REST) GetVirtualServer(ctx context.Context, name string) (*tensorstack.VirtualServer, error) {
