@@ -58,11 +58,17 @@ func (f *facts) countFrom(before *v1beta1.MachineFailure) int32 {
 	return before.Count + 1
 }
 
-// failureNow returns the unexpected end that can be seen now.
+// failureNow returns the unexpected end that can be seen now: that of the instance that is there, or of one that went while
+// nobody looked.
 func (f *facts) failureNow() *v1beta1.MachineFailure {
-	if gone := f.goneUnseen(); gone != nil {
-		return gone
+	if seen := f.failureInSight(); seen != nil {
+		return seen
 	}
+	return f.goneUnseen()
+}
+
+// failureInSight returns the unexpected end of the instance that is there, or of one whose start KubeVirt counts.
+func (f *facts) failureInSight() *v1beta1.MachineFailure {
 	vmi := f.Instance
 	if vmi == nil {
 		return f.failedStart()

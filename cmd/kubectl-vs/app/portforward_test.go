@@ -15,12 +15,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
-// apiServer answers every stream, and returns the flags that lead to it.
+// apiServer answers every stream, shows a machine that runs to every other request, and returns the flags that lead to it.
 func apiServer(t *testing.T, serve func(*websocket.Conn)) []string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !websocket.IsWebSocketUpgrade(r) {
+			showMachine(w, r)
+			return
+		}
 		connection, err := (&websocket.Upgrader{Subprotocols: []string{plainProtocol}}).Upgrade(w, r, nil)
 		if err != nil {
 			return
@@ -30,6 +36,23 @@ func apiServer(t *testing.T, serve func(*websocket.Conn)) []string {
 	}))
 	t.Cleanup(server.Close)
 	return []string{"--server", server.URL, "--namespace", "team"}
+}
+
+// showMachine answers a read of the machine, of the list with it, or a watch in which nothing happens.
+func showMachine(w http.ResponseWriter, r *http.Request) {
+	vs := machine(func(vs *v1beta1.VirtualServer) { vs.Name, vs.Namespace = "my-vs", "team" }, is(v1beta1.StatusRunning, ""))
+	switch {
+	case r.URL.Query().Get("watch") != "":
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	case strings.HasSuffix(r.URL.Path, "/virtualservers"):
+		list := &v1beta1.VirtualServerList{Items: []v1beta1.VirtualServer{*vs}}
+		list.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServerList"))
+		answer(w, list)
+	default:
+		vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+		answer(w, vs)
+	}
 }
 
 func closeFrame(connection *websocket.Conn, code int, text string) {
