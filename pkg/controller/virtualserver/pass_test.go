@@ -264,8 +264,8 @@ func TestTheServiceReachesAMachineThatWasAdoptedWhileItRan(t *testing.T) {
 	}
 	assert.True(t, reaches())
 
-	again := first.DeepCopy()
-	again.UID, again.Status = "new-uid", v1beta1.VirtualServerStatus{}
+	again := testServer()
+	again.UID = "new-uid"
 	again.Labels = map[string]string{"team": "blue"}
 	again.Spec.Network.TCP = []int32{22, 80}
 	require.NoError(t, b.servers.Tracker().Delete(v1beta1.SchemeGroupVersion.WithResource("virtualservers"), testNamespace, "web"))
