@@ -28,6 +28,8 @@ const (
 	commandTimeout = 2 * time.Minute
 	// toolsImage is an image with BusyBox that real nodes have.
 	toolsImage = "docker.io/local/tools:lab"
+	// bashImage is one with bash, which can send datagrams.
+	bashImage = "docker.io/library/cdi-importer:v1.65.0"
 )
 
 // newEnvironment gives a test a namespace on real nodes. Where real nodes are asked for, simulated ones are a failure.
@@ -88,6 +90,8 @@ func boot(e *framework.Environment, name, gone string) *guest {
 	})
 	g := &guest{e: e, name: name}
 	g.connect()
+	// What the kernel has to say would come between.
+	g.run("dmesg -n 1")
 	return g
 }
 
@@ -218,13 +222,22 @@ func (g *guest) restart() *guest {
 	return boot(g.e, g.name, string(before))
 }
 
-// podThat runs a command in a pod with the claims mounted at /claim/NAME, and returns what it printed.
+// podThat runs a command in a pod of toolsImage with the claims mounted at /claim/NAME, and returns what it printed.
 func podThat(e *framework.Environment, name, command string, claims ...string) string {
 	e.T.Helper()
+	return podOf(e, toolsImage, name, command, claims...)
+}
+
+func podOf(e *framework.Environment, image, name, command string, claims ...string) string {
+	e.T.Helper()
+	shell := "sh"
+	if image == bashImage {
+		shell = "bash"
+	}
 	pod := &corev1.Pod{}
 	pod.APIVersion, pod.Kind, pod.Name = "v1", "Pod", name
 	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
-	container := corev1.Container{Name: "tools", Image: toolsImage, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sh", "-c", command}}
+	container := corev1.Container{Name: "tools", Image: image, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{shell, "-c", command}}
 	for _, claim := range claims {
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: claim, MountPath: "/claim/" + claim})
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: claim, VolumeSource: corev1.VolumeSource{

@@ -53,10 +53,6 @@ func (s *session) sshCommand() *cobra.Command {
 // ssh runs the local ssh when the machine can be reached. What is wrong before is said here, in one line: ssh would only say that
 // its proxy ended.
 func (s *session) ssh(ctx context.Context, user, name string, port uint16, timeout time.Duration, more []string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
 		return fmt.Errorf("the local ssh is needed: %w", err)
@@ -76,17 +72,26 @@ func (s *session) ssh(ctx context.Context, user, name string, port uint16, timeo
 	if err != nil {
 		return err
 	}
+	return s.runSSH(ctx, ssh, vs, user, port, more)
+}
+
+// runSSH runs ssh for a machine that can be reached. ssh itself runs this program again, which carries its bytes to the machine.
+func (s *session) runSSH(ctx context.Context, ssh string, vs *v1beta1.VirtualServer, user string, port uint16, more []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	knownHosts, err := knownHosts()
 	if err != nil {
 		return err
 	}
-	// ssh itself runs this program again, which carries its bytes to the machine. It connects by the kubeconfig that ssh gets.
+	// That program connects by the kubeconfig that ssh gets.
 	proxy := []string{self}
 	if timeout := text(s.flags.Timeout); timeout != "" && timeout != "0" {
 		proxy = append(proxy, "--request-timeout", timeout) // A kubeconfig has no room for it.
 	}
-	target := sshTarget{user: user, namespace: vs.Namespace, name: name, key: hostKeyAlias(vs), knownHosts: knownHosts}
-	target.proxy = append(proxy, "port-forward", "--stdio", "--namespace", vs.Namespace, name, fmt.Sprint(port))
+	target := sshTarget{user: user, namespace: vs.Namespace, name: vs.Name, key: hostKeyAlias(vs), knownHosts: knownHosts}
+	target.proxy = append(proxy, "port-forward", "--stdio", "--namespace", vs.Namespace, vs.Name, fmt.Sprint(port))
 	return s.runChild(ctx, "", ssh, target.arguments(more)...)
 }
 

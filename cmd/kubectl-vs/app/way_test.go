@@ -28,6 +28,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // proxiedCluster answers every stream with "here" and every other request with a VirtualServer, and notes what it was asked.
@@ -339,7 +341,16 @@ while [ $# -gt 0 ]; do case $1 in ProxyCommand=*) echo "${1#ProxyCommand=}" > "$
 		"--kubeconfig and a server": {"--kubeconfig", other, "--server", "https://elsewhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.NoError(t, runOn(t, append(append([]string{}, flags...), "ssh", "my-vs")...))
+			file := filepath.Join(t.TempDir(), "config")
+			require.NoError(t, clientcmd.WriteToFile(*kubeconfig(), file))
+			t.Setenv("KUBECONFIG", file)
+			s := aSession(t, flags...)
+			in, err := s.namespace()
+			require.NoError(t, err)
+			ssh, err := exec.LookPath("ssh")
+			require.NoError(t, err)
+			reached := machine(func(vs *v1beta1.VirtualServer) { vs.Namespace = in })
+			require.NoError(t, s.runSSH(t.Context(), ssh, reached, "", 22, nil))
 
 			proxy, err := os.ReadFile(filepath.Join(keep, "proxy"))
 			require.NoError(t, err)
