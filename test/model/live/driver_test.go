@@ -119,6 +119,10 @@ func (d *driver) Do(a spec.Action, _ bool) (sequence.Answer, error) {
 		d.Delete("virtualmachineinstances", d.machine)
 	case spec.DeleteMachine:
 		return d.deleteMachine()
+	case spec.Evict:
+		// The specification knows what an eviction leads to if the product looks on. Here it is dead half of the time, and what
+		// nobody saw is told by signs that a node of its own timing gives. TestEvictedMachine has the evictions.
+		return sequence.Answer{Skipped: true}, nil
 	default:
 		return sequence.Answer{}, fmt.Errorf("nobody knows how to %s", a)
 	}
