@@ -45,7 +45,7 @@ down: ## Stop the local control plane.
 	@$(BIN)/controlplane down
 
 .PHONY: test
-test: lab test-unit test-integration ## Run every test: unit, then integration against a real control plane.
+test: lab test-unit test-integration test-guide ## Run every test: unit, integration against a real control plane, and the guide inside guests on real nodes.
 	@echo "All tests passed. Next: 'make run' for a machine of your own, 'make verify' before a commit."
 
 .PHONY: test-unit
@@ -53,10 +53,23 @@ test-unit: ## Run the tests that need no control plane.
 	@echo "Running unit tests"
 	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(guide|integration|conformance|disruption|model/live|benchmark/|docs)')
 	@(cd test/health && GOWORK=off $(GO) test ./...)
+	@(cd test/realnode/images && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
+
+.PHONY: test-guide
+test-guide: lab ## Try the user's guide inside guests that boot on real nodes.
+	@hack/test-guide.sh
+
+.PHONY: test-guest
+test-guest: lab ## Try what needs a whole Debian in a guest, on real nodes. Slow: minutes for each boot under emulation.
+	@GUEST=debian hack/test-guide.sh -v -run Debian
+
+.PHONY: test-node-loss
+test-node-loss: lab ## Cut the power of a real node under a machine, and give it back.
+	@ALONE=1 hack/test-guide.sh -v -run Power
 
 .PHONY: test-node-kill
 test-node-kill: lab ## Kill the launcher at ten points of a start with real nodes; each next start must work, and nothing may remain.

@@ -17,7 +17,8 @@ ip netns list
 section rules
 if command -v nft > /dev/null; then nft list ruleset; fi
 section cgroups
-find /sys/fs/cgroup -type d | sort
+# What a service manager and its sessions do beside is theirs.
+find /sys/fs/cgroup -type d | grep -v -E '/(user|system|init)\.(slice|scope)' | sort
 section "settings of the kernel"
 for setting in net/ipv4/ip_forward vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops; do
   printf '%s %s\n' "${setting}" "$(< "/proc/sys/${setting}")"

@@ -257,3 +257,23 @@ func podOf(e *framework.Environment, image, name, command string, claims ...stri
 	})
 	return e.MustKubectl("logs", name)
 }
+
+// login logs in on the console of a guest that asks for it.
+func login(e *framework.Environment, name, user, password string) *guest {
+	e.T.Helper()
+	g := &guest{e: e, name: name}
+	var err error
+	g.connection, _, err = framework.Dial(e.Context, e.Config, framework.Path(e.Namespace)+"/"+name+"/console?takeOver=true")
+	require.NoError(e.T, err)
+	e.T.Cleanup(func() { _ = g.connection.Close() })
+	g.listen()
+	for _, step := range []struct{ prompt, answer string }{{"login: ", user}, {"assword: ", password}, {"$ ", ""}} {
+		found, err := g.read(step.prompt, 2*bootTimeout)
+		require.NoError(e.T, err)
+		require.True(e.T, found, "no %q: %q", step.prompt, tail(g.unread))
+		if step.answer != "" {
+			g.send(step.answer)
+		}
+	}
+	return g
+}
