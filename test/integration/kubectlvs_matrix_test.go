@@ -167,7 +167,7 @@ func TestKubectlVSPortForwardEndsWithTheMachine(t *testing.T) {
 		forward := p.Start(p.environ, "kubectl", "vs", "port-forward", name, "0:"+portOfGuest, "0:81")
 		forward.WaitOutput("-> 81")
 		assert.NotContains(t, forward.Output(), "Error")
-		assert.Contains(t, forward.Output(), "Nothing listens on port 81 of the machine yet.")
+		forward.WaitOutput("Nothing listens on port 81 of the machine yet.")
 		p.vs("restart", name, "--wait")
 		address := regexp.MustCompile(`Forwarding from (\S+) -> ` + portOfGuest).FindStringSubmatch(forward.Output())
 		require.NotNil(t, address)

@@ -159,7 +159,7 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 	}
 }
 
-// A program that writes to a pipe without a reader is killed, if it does not take care.
+// A program that writes to a pipe without a reader is killed, if it does not take care. This one ends by itself when nobody reads.
 func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
 	t.Parallel()
 	p := newPlugin(t)
@@ -169,7 +169,6 @@ func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
 	before := term.settings()
 	term.shows("Connected to my-vs")
 	term.types("\r") // The guest answers, and the answer cannot be written.
-	term.shows("broken pipe")
 	term.waitEnd()
 	assert.Equal(t, before, term.settings())
 }
