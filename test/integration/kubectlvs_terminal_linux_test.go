@@ -25,6 +25,8 @@ type terminal struct {
 	master, slave *os.File
 	command       *exec.Cmd
 	ended         chan error
+	// before is how the terminal was before the program started.
+	before unix.Termios
 
 	mu     sync.Mutex
 	screen strings.Builder
@@ -41,6 +43,7 @@ func openTerminal(e *framework.Environment, environ []string, program string, ar
 	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC, 0)
 	require.NoError(e.T, err)
 	term := &terminal{e: e, master: master, slave: slave, command: exec.Command(program, arguments...), ended: make(chan error, 1)}
+	term.before = term.settings()
 	term.command.Env = environ
 	term.command.Stdin, term.command.Stdout, term.command.Stderr = slave, slave, slave
 	term.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -142,8 +145,7 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 			e := *p.Environment
 			e.T = t
 			term := openTerminal(&e, p.environ, e.Plane.Binary("kubectl-vs"), "console", "my-vs", "--take-over")
-			before := term.settings()
-			require.NotZero(t, before.Lflag&unix.ECHO, "a terminal echoes")
+			require.NotZero(t, term.before.Lflag&unix.ECHO, "a terminal echoes")
 			term.shows("Connected to my-vs")
 			term.types("\r")
 			term.shows("login: ")
@@ -154,23 +156,21 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 			test.end(&e, term)
 			assert.Equal(t, test.code, term.waitEnd())
 			term.shows(test.says)
-			assert.Equal(t, before, term.settings())
+			assert.Equal(t, term.before, term.settings())
 		})
 	}
 }
 
-// A program that writes to a pipe without a reader is killed, if it does not take care. This one ends by itself when nobody reads.
+// A program that writes to a pipe without a reader is killed, if it does not take care. A console ends before it writes.
 func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
 	t.Parallel()
 	p := newPlugin(t)
 	p.Create(framework.Minimal("my-vs"))
 	p.WaitSettled("my-vs", v1beta1.StatusRunning)
 	term := openTerminal(p.Environment, p.environ, "/bin/sh", "-c", `"$0" console my-vs | true`, p.Plane.Binary("kubectl-vs"))
-	before := term.settings()
 	term.shows("Connected to my-vs")
-	term.types("\r") // The guest answers, and the answer cannot be written.
-	term.waitEnd()
-	assert.Equal(t, before, term.settings())
+	term.waitEnd() // Nothing is typed, and the guest says nothing that could not be written.
+	assert.Equal(t, term.before, term.settings())
 }
 
 // Whatever ends a program that we run, it is asked first, the terminal is as before, and no credentials stay behind.
@@ -197,7 +197,6 @@ func TestKubectlVSEndsItsPrograms(t *testing.T) {
 			e := *p.Environment
 			e.T = t
 			term := openTerminal(&e, environ, p.Plane.Binary("kubectl-vs"), "--token", "secret", "virt", "port-forward", "my-vs")
-			before := term.settings()
 			term.shows("ready")
 			left, err := os.ReadDir(temporary)
 			require.NoError(t, err)
@@ -206,7 +205,7 @@ func TestKubectlVSEndsItsPrograms(t *testing.T) {
 			test.end(term)
 			assert.Equal(t, test.code, term.waitEnd())
 			term.shows(test.says)
-			assert.Equal(t, before, term.settings())
+			assert.Equal(t, term.before, term.settings())
 			left, err = os.ReadDir(temporary)
 			require.NoError(t, err)
 			assert.Empty(t, left, "the kubeconfig holds a token")
