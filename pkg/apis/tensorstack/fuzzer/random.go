@@ -178,7 +178,7 @@ func (g generator) network() v1beta1.Network {
 
 func (g generator) url() string {
 	return pick(g, "https://images.example.com/a.img", "http://192.0.2.1/a", "https://[2001:db8::1]:8443/a?b=c", "gs://bucket/key",
-		"docker://registry.example.com/a:b", "oci-archive:///a.tar", "ftp://a/b", "https://", "a b", "", "https://a/\x7f", "s3://a/b",
+		"docker://registry.example.com/a:b", "oci-archive:///a.tar", "ftp://a/b", "https://", "https://s3.example.com/bucket/key", "a b", "", "https://a/\x7f", "s3://a/b",
 		"https://a:0/b", "https://a:70000/b", "https://a/b c", "https://a..b/c", "https://192.0.2.256/a", "https://a_b.c:443/d", "docker://A/B",
 		"docker://a:", "https://-a.b/c", "https://a/b.zip")
 }
