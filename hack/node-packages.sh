@@ -7,12 +7,14 @@ node_packages() {
   # cgo with libvirt's headers, for virt-launcher.
   echo gcc libc6-dev libvirt-dev pkg-config
   # Images: Debian roots without a container daemon.
-  echo mmdebstrap xz-utils
+  echo mmdebstrap debian-archive-keyring xz-utils
   # The node: a runtime, a network for pods, rules for Services.
   command -v runc >/dev/null || echo runc
   echo containernetworking-plugins iproute2 nftables kmod
   # Guests: disks with a boot loader, made without loop devices.
   echo syslinux extlinux mtools dosfstools fdisk cpio busybox-static qemu-utils e2fsprogs
+  # The first machine gets a key, and tests look for QEMU's process.
+  echo openssh-client procps
 }
 
 # missing_packages prints those that are not installed, on one line.
