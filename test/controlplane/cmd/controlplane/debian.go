@@ -129,7 +129,7 @@ func printDebianAccess(out io.Writer, plane *controlplane.ControlPlane) {
 	fmt.Fprintf(out, `
 Log in (user debian, password debian; Ctrl-] leaves the console):
   kubectl vs console %[1]s
-  kubectl vs ssh debian@%[1]s -i %[2]s
+  kubectl vs ssh debian@%[1]s -- -i %[2]s
 
 Look at it:
   kubectl get virtualservers
