@@ -89,7 +89,9 @@ func hotplugs(g *guest) {
 	// KubeVirt makes no disk in an empty claim that is added to a guest that runs, other than in one that it starts with.
 	podThat(e, "maker", "dd if=/dev/zero of=/claim/extra/disk.img bs=1M count=64 2>/dev/null; chmod 666 /claim/extra/disk.img", "extra")
 	must(e, "kubectl", "vs", "-n", e.Namespace, "virt", "addvolume", g.name, "--volume-name=extra", "--serial=EXTRA01")
-	const find = "lsblk --nodeps -no name,serial | grep EXTRA01 | cut -f1 -d' '"
+	// The small guest has no udev, which would note the new disk's serial for lsblk by itself. KubeVirt 1.7 gives a disk that
+	// is added to a running guest its serial in lower case (virt-launcher lowers the whole XML), until the next start.
+	const find = "disk-records; lsblk --nodeps -no name,serial | grep -i EXTRA01 | cut -f1 -d' '"
 	disk := ""
 	e.Within(bootTimeout, "the guest sees the disk", func() error {
 		if disk = strings.TrimSpace(g.run(find)); disk == "" {
