@@ -122,7 +122,8 @@ func TestVolumesInTheGuest(t *testing.T) {
 	behind := diskOf(e, "pvc-ephemeral")
 	before := digest(t, behind)
 	g.run("dd if=/dev/urandom of=/dev/vdc bs=64k count=16 && sync && echo root-kept > /boot/mine && sync")
-	written := strings.Fields(g.run("dd if=/dev/vdc bs=64k count=16 | sha256sum"))[0]
+	written := strings.Fields(g.run("dd if=/dev/vdc bs=64k count=16 2>/dev/null | sha256sum"))[0]
+	require.Len(t, written, 2*sha256.Size)
 	g = g.restart()
 	t.Run("data on a claim and on the root disk survive a restart", func(t *testing.T) {
 		g := g.in(t)
@@ -130,7 +131,7 @@ func TestVolumesInTheGuest(t *testing.T) {
 		assert.Equal(t, "root-kept", strings.TrimSpace(g.run("cat /boot/mine")))
 	})
 	t.Run("what was written to an ephemeral disk is lost, and its claim is unchanged byte by byte", func(t *testing.T) {
-		assert.NotEqual(t, written, strings.Fields(g.in(t).run("dd if=/dev/vdc bs=64k count=16 | sha256sum"))[0])
+		assert.NotEqual(t, written, strings.Fields(g.in(t).run("dd if=/dev/vdc bs=64k count=16 2>/dev/null | sha256sum"))[0])
 		assert.Equal(t, before, digest(t, behind))
 	})
 }
