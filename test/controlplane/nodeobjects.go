@@ -27,21 +27,17 @@ var nodesManifest []byte
 // pulled every time.
 const HandlerImage = "docker.io/local/virt-launcher:v1.7.0"
 
-// applyNodeObjects makes what pods on real nodes expect of a cluster: the Service kubernetes leads to the door, there is a
-// name server, and virt-handler finds its certificates.
+// applyNodeObjects makes what pods on real nodes expect of a cluster: the Service kubernetes leads to the door, and
+// there is a name server.
 func (c *ControlPlane) applyNodeObjects(ctx context.Context) error {
 	if err := c.Apply(ctx, nodesManifest); err != nil {
 		return err
 	}
-	var objects []*unstructured.Unstructured
-	for _, object := range []any{c.kubernetesEndpoints()} {
-		plain, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-		if err != nil {
-			return err
-		}
-		objects = append(objects, &unstructured.Unstructured{Object: plain})
+	plain, err := runtime.DefaultUnstructuredConverter.ToUnstructured(c.kubernetesEndpoints())
+	if err != nil {
+		return err
 	}
-	return c.applier.apply(ctx, objects)
+	return c.applier.apply(ctx, []*unstructured.Unstructured{{Object: plain}})
 }
 
 // kubernetesEndpoints leads the Service kubernetes to the door: kube-apiserver itself may not name its loopback address.
@@ -86,7 +82,7 @@ func (c *ControlPlane) handlerSecrets() ([]*unstructured.Unstructured, error) {
 	return secrets, nil
 }
 
-// realStorage is the storage manifest with the provisioner of real volumes.
+// storage is the storage manifest, with the provisioner that the kind of nodes has.
 func (c *ControlPlane) storage() []byte {
 	if !c.real() {
 		return storageManifest
