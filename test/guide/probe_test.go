@@ -43,7 +43,9 @@ func measureBoot(t *testing.T) {
 // deadlines are what a boot and a command may take where the probe took so long. Other work on the machine and guests that
 // boot at the same time make a boot many times slower than the probe, which had the machine for itself.
 func deadlines(probe time.Duration) (boot, command time.Duration) {
-	within := func(low, wanted, high time.Duration) time.Duration { return min(max(low, wanted), high).Round(time.Second) }
+	within := func(low, wanted, high time.Duration) time.Duration {
+		return min(max(low, wanted), high).Round(time.Second)
+	}
 	return within(3*time.Minute, 12*probe, 14*time.Minute), within(time.Minute, 3*probe, 5*time.Minute)
 }
 
