@@ -72,7 +72,7 @@ func (f *facts) ready() metav1.Condition {
 	case observed == nil:
 		ready.Reason, ready.Message = ReasonVMIConditionMissing, "VMI is missing the Ready condition"
 	case observed.Status == corev1.ConditionTrue && f.live != nil:
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionTrue, ReasonRunning, "The machine runs."
+		ready = f.started(ready)
 	default:
 		ready.Reason, ready.Message = observed.Reason, OneLine(observed.Message)
 	}

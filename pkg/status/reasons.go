@@ -49,6 +49,8 @@ const (
 	ReasonVMIConditionMissing = "VMIConditionMissing"
 	// ReasonRunning is a machine that runs.
 	ReasonRunning = "Running"
+	// ReasonGuestStarting is a machine that runs and whose guest agent, which its last run had, has not answered yet.
+	ReasonGuestStarting = "GuestStarting"
 	// ReasonPaused is a machine that is paused.
 	ReasonPaused = "Paused"
 	// ReasonClaimNotFound is a machine that waits for a claim which does not exist. For other kinds the reason is made the same
@@ -96,6 +98,10 @@ const (
 	// ReasonUpToDate is a machine that equals its spec, or will when it starts.
 	ReasonUpToDate = "UpToDate"
 )
+
+// ReasonNoDiskInClaim is the reason of the condition VolumesReady: a claim with a file system that was added to a running machine
+// has no disk in it.
+const ReasonNoDiskInClaim = "NoDiskInClaim"
 
 // Reasons and conditions of KubeVirt, Kubernetes and CDI that the derivation looks for. They are no constants in the API
 // modules of those projects.
