@@ -3,6 +3,7 @@ package parity
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ type Normalizer struct {
 // Name has every occurrence of a name shown as the given word, such as NAMESPACE. Longer names must be given before names that
 // they contain.
 func (n *Normalizer) Name(name, as string) {
-	if name != "" {
+	if name != "" && !slices.Contains(n.replaced, name) {
 		n.replaced = append(n.replaced, name, as)
 	}
 }
@@ -48,7 +49,7 @@ func patterns() []struct {
 		{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UID"},
 		{regexp.MustCompile(`https?://[^\s"',;)]+[^\s"',;).]`), "URL"},
 		{regexp.MustCompile(`virt-launcher-MACHINE-[a-z0-9]+`), "LAUNCHER"},
-		{regexp.MustCompile(`importer-(prime-)?[a-zA-Z0-9-]*[A-Z0-9]+(-scratch)?`), "IMPORTER"},
+		{regexp.MustCompile(`\bimporter-[A-Za-z0-9-]+`), "IMPORTER"},
 		{regexp.MustCompile(`prime-UID(-scratch)?`), "HELPER-CLAIM"},
 		{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b`), "ADDRESS"},
 		{regexp.MustCompile(`\b\d+(\.\d+)?%`), "N%"},
