@@ -266,6 +266,8 @@ func importProgress(o Observed) (reason, message string) {
 	switch phase {
 	case cdiv1.PhaseUnset, cdiv1.Pending:
 		return ReasonPending, of("DataVolume", name, "waiting for its claim")
+	case cdiv1.PVCBound:
+		return string(phase), of("DataVolume", name, "its volume is there, waiting for the importer to start")
 	case cdiv1.WaitForFirstConsumer, cdiv1.PendingPopulation:
 		return string(phase), of("PVC", name, "waiting for a node to be chosen")
 	case cdiv1.UploadScheduled:

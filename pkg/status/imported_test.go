@@ -27,6 +27,8 @@ func TestDataImported(t *testing.T) {
 		"no phase":  {func(s *scene) { s.importing("", "", 0) }, "False", "Pending", "DataVolume " + name + ": waiting for its claim"},
 		"progress": {func(s *scene) { s.importing(cdiv1.ImportInProgress, "7.10%", 0) }, "False", "ImportInProgress",
 			"DataVolume " + name + ": importing, 7.10%"},
+		"volume made": {func(s *scene) { s.importing(cdiv1.PVCBound, "N/A", 0) }, "False", "PVCBound",
+			"DataVolume " + name + ": its volume is there, waiting for the importer to start"},
 		"clone": {func(s *scene) { s.importing(cdiv1.CSICloneInProgress, "N/A", 0) }, "False", "CSICloneInProgress",
 			"DataVolume " + name + ": cloning"},
 		"upload": {func(s *scene) { s.importing(cdiv1.UploadReady, "N/A", 0) }, "False", "UploadReady",

@@ -73,14 +73,28 @@ func ObstaclesOf(events []corev1.Event, now time.Time, objects ...metav1.Object)
 		event := &events[i]
 		seen := lastSeen(event)
 		about := slices.ContainsFunc(objects, func(o metav1.Object) bool { return o != nil && isAbout(event, o) })
-		// What the scheduler says of a pod stands in its condition, which goes when it is over.
-		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge || event.Reason == "FailedScheduling" {
+		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge || echoes(event) {
 			continue
 		}
 		found = append(found, obstacleOf(event, seen))
 	}
 	slices.SortStableFunc(found, func(a, b Obstacle) int { return b.Time.Compare(a.Time.Time) })
 	return found
+}
+
+// echoes says whether an event only repeats a condition, which goes when it is over: what the scheduler says of a pod, and what
+// CDI's condition Running says of a DataVolume (emitFailureConditionEvent in its pkg/controller/datavolume/controller-base.go).
+// The reasons of that condition are those of containers; CDI's own events have others.
+func echoes(event *corev1.Event) bool {
+	switch event.Reason {
+	case "FailedScheduling":
+		return true
+	case "", cdiUnschedulable, cdiError, cdiImagePull, cdiChecksum, podOOMKilled, "Completed", "ContainerCreating", "PodInitializing",
+		"CrashLoopBackOff":
+		return event.InvolvedObject.Kind == "DataVolume"
+	default:
+		return false
+	}
 }
 
 // isAbout says whether an event is about the object. One whose UID is not known is told by its name.

@@ -38,6 +38,13 @@ func (f *facts) started(ready metav1.Condition) metav1.Condition {
 	return ready
 }
 
+// handedOver says that a machine which was ready has moved to another pod, on which KubeVirt has not noted yet that the guest is
+// not paused. The guest has run all the while.
+func (f *facts) handedOver(observed *kubevirtv1.VirtualMachineInstanceCondition) bool {
+	return f.live != nil && f.live.Status.Phase == kubevirtv1.Running && observed.Reason == readinessGatesNotReady &&
+		f.before.VM.InstanceUID == f.live.UID && meta.IsStatusConditionTrue(f.before.Conditions, v1beta1.ConditionReady)
+}
+
 // ReadyBy returns when Ready does not wait for the guest agent any more, or zero if it does not wait now.
 func ReadyBy(o Observed) time.Time {
 	if o.VirtualServer == nil {

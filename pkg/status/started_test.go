@@ -137,3 +137,41 @@ func TestAgentMakesNothingReadyThatIsNot(t *testing.T) {
 		})
 	}
 }
+
+// At the end of a migration KubeVirt has the new pod unready for a moment. The guest has run all the while.
+func TestMigrationTakesNothingBack(t *testing.T) {
+	const gate = `corresponding condition of pod readiness gate "kubevirt.io/virtual-machine-unpaused" does not exist.`
+	unready := func(s *scene) {
+		s.Instance.Status.Conditions = nil
+		s.vmiCondition("Ready", "False", "ReadinessGatesNotReady", gate)
+		s.vmiCondition(agent, "True", "", "")
+	}
+	s := newScene(t, "Always")
+	s.runs(firstUID, agent)
+	s.ready()
+	unready(s)
+	assert.Equal(t, metav1.ConditionTrue, s.ready().Status)
+
+	s.vmiCondition("Paused", "True", "PausedByUser", "")
+	assert.Equal(t, ReasonPaused, s.ready().Reason)
+	unready(s)
+	assert.Equal(t, "ReadinessGatesNotReady", s.ready().Reason, "a machine that was paused is ready when KubeVirt says so")
+
+	s.gone()
+	s.ready()
+	s.runs(nextUID)
+	unready(s)
+	assert.Equal(t, "ReadinessGatesNotReady", s.ready().Reason, "and so is one that starts")
+}
+
+// KubeVirt calls an instance ready for a moment after its guest has ended.
+func TestGuestThatHasEndedIsNotReady(t *testing.T) {
+	s := newScene(t, "RerunOnFailure")
+	s.runs(firstUID, agent)
+	s.ready()
+	reach(s.Instance, kubevirtv1.Succeeded, 60)
+	ready := s.ready()
+	assert.Equal(t, metav1.ConditionFalse, ready.Status)
+	assert.Equal(t, ReasonGuestEnded, ready.Reason)
+	assert.Equal(t, "The guest has ended.", ready.Message)
+}

@@ -85,8 +85,8 @@ func TestImporterThatWaitsForItsVolumeForLong(t *testing.T) {
 	assert.Equal(t, "DataVolume "+name+": waiting for its volume, no progress since 2024-03-21T08:26:59Z", stalled.Message)
 }
 
-// The events of what is in the way are told, but not the scheduler's own: they outlive what they say.
-func TestSchedulersEventsAreNoObstacles(t *testing.T) {
+// The events of what is in the way are told, but not those that repeat a condition: they outlive what they say.
+func TestEventsThatRepeatAConditionAreNoObstacles(t *testing.T) {
 	event := func(reason, message string) corev1.Event {
 		return corev1.Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message, LastTimestamp: at(0),
 			InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Name: "prime-u", UID: "u1"}}
@@ -95,6 +95,18 @@ func TestSchedulersEventsAreNoObstacles(t *testing.T) {
 	helper.Name = "prime-u"
 	found := ObstaclesOf([]corev1.Event{event("FailedScheduling", unboundClaims), event("ProvisioningFailed", "no space")}, epoch, helper)
 	assert.Equal(t, []Obstacle{{Message: "PersistentVolumeClaim prime-u: no space", Time: at(0)}}, found)
+
+	volume := &cdiv1.DataVolume{}
+	volume.Name, volume.UID = name, "dv"
+	var events []corev1.Event
+	for reason, message := range map[string]string{"Unschedulable": "Importer pod cannot be scheduled", "Completed": "Import Complete",
+		"Error": "404", "ImagePullFailed": "x", "ContainerCreating": "", "": "?", "ErrResourceExists": "not ours"} {
+		told := event(reason, message)
+		told.InvolvedObject = corev1.ObjectReference{Kind: "DataVolume", Name: name, UID: "dv"}
+		events = append(events, told)
+	}
+	found = ObstaclesOf(events, epoch, volume)
+	assert.Equal(t, []Obstacle{{Message: "DataVolume " + name + ": not ours", Time: at(0)}}, found)
 }
 
 func TestVerdictOnTheMachine(t *testing.T) {
