@@ -71,6 +71,10 @@ test-guest: lab ## Try what needs a whole Debian in a guest, on real nodes. Slow
 test-node-loss: lab ## Cut the power of a real node under a machine, and give it back.
 	@ALONE=1 hack/test-guide.sh -v -run Power
 
+.PHONY: test-failures
+test-failures: lab ## Break imports, launchers and real nodes on purpose, and log how long it takes until a user reads of it.
+	@FAILURES=1 hack/test-guide.sh -v -run Fail\|TakeTheirTime
+
 .PHONY: test-node-kill
 test-node-kill: lab ## Kill the launcher at ten points of a start with real nodes; each next start must work, and nothing may remain.
 	@hack/test-node-kill.sh

@@ -18,6 +18,9 @@ trap '_output/bin/controlplane down --state-dir "${state}"' EXIT
 echo "Running integration tests"
 go test -count=1 -timeout 80m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
 
+echo "Holding the simulated nodes against what real ones did"
+go test -count=1 -timeout 20m "$@" -run TestSimulatedNodesDoAsRealOnesDo ./test/guide
+
 # These kill servers and exchange the product's store, so nobody else may use the control plane meanwhile.
 echo "Running the tests that break servers, one package after another"
 go test -count=1 -timeout 80m -p 1 "$@" ./test/disruption/...

@@ -71,8 +71,10 @@ func (f *facts) ready() metav1.Condition {
 		ready.Reason, ready.Message = ReasonPaused, "The machine is paused."
 	case observed == nil:
 		ready.Reason, ready.Message = ReasonVMIConditionMissing, "VMI is missing the Ready condition"
-	case observed.Status == corev1.ConditionTrue && f.live != nil:
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionTrue, ReasonRunning, "The machine runs."
+	case observed.Status == corev1.ConditionTrue && f.live != nil, f.handedOver(observed):
+		ready = f.started(ready)
+	case observed.Status == corev1.ConditionTrue:
+		ready.Reason, ready.Message = ReasonGuestEnded, "The guest has ended."
 	default:
 		ready.Reason, ready.Message = observed.Reason, OneLine(observed.Message)
 	}

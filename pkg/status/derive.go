@@ -31,11 +31,13 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 	status.Import = f.imported.status
 	status.LastFailure = f.failure
 	status.PendingOperation = f.pending
+	status.GuestAgent = f.guestAgent()
 	if f.evictedNow() {
 		status.Operations = Prepend(status.Operations, f.evictionRecord())
 	}
 	status.PrintableStatus = f.printable()
 	f.setConditions(&status)
+	f.setVolumesReady(&status)
 	f.setGuest(&status)
 	status.Message = f.message(status.PrintableStatus)
 	setTransition(&status, f.before.PrintableStatus, o.Now)

@@ -70,8 +70,8 @@ func TestReady(t *testing.T) {
 			s.vmiCondition("Ready", "False", "GuestNotRunning", "Guest VM is not reported as running")
 		},
 			"False", "GuestNotRunning", "Guest VM is not reported as running"},
-		"ready":        {"Running", func(s *scene) { s.vmiCondition("Ready", "True", "", "") }, "True", "Running", "The machine runs."},
-		"stale":        {"Failed", func(s *scene) { s.vmiCondition("Ready", "True", "", "") }, "False", "Other", ""},
+		"ready":        {"Running", func(s *scene) { s.vmiCondition("Ready", "True", "", "") }, "True", "Running", messageSilent},
+		"stale":        {"Failed", func(s *scene) { s.vmiCondition("Ready", "True", "", "") }, "False", ReasonGuestEnded, "The guest has ended."},
 		"odd reason":   {"Running", func(s *scene) { s.vmiCondition("Ready", "False", "no good!", "x") }, "False", "Other", "x"},
 		"empty reason": {"Running", func(s *scene) { s.vmiCondition("Ready", "False", "", "x") }, "False", "Other", "x"},
 		"paused": {"Running", func(s *scene) {

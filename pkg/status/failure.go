@@ -203,9 +203,10 @@ func (f *facts) wasAskedToEnd(instance types.UID) bool {
 		f.requested(kubevirtv1.StopRequest, instance)
 }
 
-// endsAsAsked says whether the instance has ended as it was told to, and is being removed.
+// endsAsAsked says whether the instance has ended as it was told to, and is being removed. Where a start waits for that, the
+// machine is on its way up: KubeVirt removes what is left of a run by a request to stop it.
 func (f *facts) endsAsAsked() bool {
-	return f.live == nil && f.Instance != nil && f.Instance.DeletionTimestamp != nil && f.stopWasAsked(f.Instance)
+	return !f.startPending() && f.live == nil && f.Instance != nil && f.Instance.DeletionTimestamp != nil && f.stopWasAsked(f.Instance)
 }
 
 // hasRun says whether the guest was up.

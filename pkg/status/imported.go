@@ -46,7 +46,7 @@ func importOf(o Observed) importState {
 	if state.reason != "" {
 		return state
 	}
-	state.reason, state.message = importProgress(o.DataVolume)
+	state.reason, state.message = importProgress(o)
 	if found := obstacle(o.Obstacles); found != nil {
 		if found.Reason != "" {
 			state.reason = found.Reason
@@ -77,11 +77,13 @@ func StallsAt(status *v1beta1.ImportStatus) time.Time {
 	return status.LastProgressTime.Add(ImportStallTimeout)
 }
 
-// transfers says whether a pod of CDI moves data, and tells how far it is. Clones by the storage itself tell nothing, and of
+// transfers says whether a pod of CDI moves data and tells how far it is, or is to start. Clones by the storage itself tell nothing, and of
 // a transfer that is done the rest, such as the resizing of the image, shows no progress (updateImportProgress in CDI's
 // pkg/controller/populators).
 func transfers(status *v1beta1.ImportStatus) bool {
 	switch cdiv1.DataVolumePhase(status.Phase) {
+	case cdiv1.ImportScheduled, cdiv1.CloneScheduled:
+		return true
 	case cdiv1.ImportInProgress, cdiv1.CloneInProgress:
 		done, err := strconv.ParseFloat(strings.TrimSuffix(status.Progress, "%"), 64)
 		return err != nil || done < transferred
@@ -211,7 +213,10 @@ func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message st
 		return ReasonImportFailed, of("DataVolume", name,
 			joined(". ", joined(": ", "import failed", status.LastError), advice(status.LastError)))
 	case runningFails && running.Reason == cdiUnschedulable:
-		return ReasonUnschedulable, of("DataVolume", name, joined(": ", "no node takes the importer", schedulingText(o.ImporterPod)))
+		if refused, _ := importerVerdict(o); refused != "" {
+			return ReasonUnschedulable, of("DataVolume", name, refused)
+		}
+		return "", ""
 	case runningFails && running.Reason == cdiImagePull:
 		reason := ReasonImagePullFailed
 		if classOf(running.Message).heals {
@@ -240,18 +245,6 @@ func restarts(count int32) string {
 	return fmt.Sprintf("%d restarts", count)
 }
 
-func schedulingText(pod *corev1.Pod) string {
-	if pod == nil {
-		return ""
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return OneLine(condition.Message)
-		}
-	}
-	return ""
-}
-
 // moves says whether the import transfers data now. An error from before is not the state any more then.
 func moves(dataVolume *cdiv1.DataVolume) bool {
 	progress := strings.TrimRight(string(dataVolume.Status.Progress), "%")
@@ -263,12 +256,18 @@ func moves(dataVolume *cdiv1.DataVolume) bool {
 }
 
 // importProgress says how far an import is that goes on.
-func importProgress(dataVolume *cdiv1.DataVolume) (reason, message string) {
-	phase := dataVolume.Status.Phase
-	name := dataVolume.Name
+func importProgress(o Observed) (reason, message string) {
+	dataVolume, phase, name := o.DataVolume, o.DataVolume.Status.Phase, o.DataVolume.Name
+	if running := dataVolumeCondition(dataVolume, cdiv1.DataVolumeRunning); running != nil && running.Reason == cdiUnschedulable &&
+		running.Status != corev1.ConditionTrue {
+		_, waits := importerVerdict(o)
+		return orText(string(phase), ReasonPending), of("DataVolume", name, waits)
+	}
 	switch phase {
 	case cdiv1.PhaseUnset, cdiv1.Pending:
 		return ReasonPending, of("DataVolume", name, "waiting for its claim")
+	case cdiv1.PVCBound:
+		return string(phase), of("DataVolume", name, "its volume is there, waiting for the importer to start")
 	case cdiv1.WaitForFirstConsumer, cdiv1.PendingPopulation:
 		return string(phase), of("PVC", name, "waiting for a node to be chosen")
 	case cdiv1.UploadScheduled:

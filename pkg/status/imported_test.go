@@ -27,6 +27,8 @@ func TestDataImported(t *testing.T) {
 		"no phase":  {func(s *scene) { s.importing("", "", 0) }, "False", "Pending", "DataVolume " + name + ": waiting for its claim"},
 		"progress": {func(s *scene) { s.importing(cdiv1.ImportInProgress, "7.10%", 0) }, "False", "ImportInProgress",
 			"DataVolume " + name + ": importing, 7.10%"},
+		"volume made": {func(s *scene) { s.importing(cdiv1.PVCBound, "N/A", 0) }, "False", "PVCBound",
+			"DataVolume " + name + ": its volume is there, waiting for the importer to start"},
 		"clone": {func(s *scene) { s.importing(cdiv1.CSICloneInProgress, "N/A", 0) }, "False", "CSICloneInProgress",
 			"DataVolume " + name + ": cloning"},
 		"upload": {func(s *scene) { s.importing(cdiv1.UploadReady, "N/A", 0) }, "False", "UploadReady",
@@ -54,7 +56,7 @@ func TestDataImported(t *testing.T) {
 		"unschedulable importer": {func(s *scene) {
 			s.importing(cdiv1.ImportScheduled, "N/A", 0, running("False", "Unschedulable", "Importer pod cannot be scheduled"))
 			s.ImporterPod = &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
-				{Type: corev1.PodScheduled, Status: "False", Message: "0/2 nodes are available"}}}}
+				{Type: corev1.PodScheduled, Status: "False", Reason: "Unschedulable", Message: "0/2 nodes are available"}}}}
 		}, "False", "Unschedulable", "DataVolume " + name + ": no node takes the importer: 0/2 nodes are available"},
 		"image pull": {func(s *scene) {
 			s.importing(cdiv1.ImportScheduled, "N/A", 0, running("False", "ImagePullFailed", "no such image"))
@@ -154,9 +156,11 @@ func TestStalledImport(t *testing.T) {
 	assert.Equal(t, "DataVolume "+name+": importing, 43.00%", moving.Message)
 
 	for _, waits := range []cdiv1.DataVolumePhase{"", cdiv1.Pending, cdiv1.UploadReady, cdiv1.PendingPopulation,
-		cdiv1.WaitForFirstConsumer, cdiv1.Paused, cdiv1.Succeeded, cdiv1.ImportScheduled, cdiv1.CloneScheduled,
-		cdiv1.CSICloneInProgress, cdiv1.SnapshotForSmartCloneInProgress} {
+		cdiv1.WaitForFirstConsumer, cdiv1.Paused, cdiv1.Succeeded, cdiv1.CSICloneInProgress, cdiv1.SnapshotForSmartCloneInProgress} {
 		assert.Zero(t, StallsAt(&v1beta1.ImportStatus{Phase: string(waits), LastProgressTime: ptr.To(at(0))}), waits)
+	}
+	for _, begins := range []cdiv1.DataVolumePhase{cdiv1.ImportScheduled, cdiv1.CloneScheduled} {
+		assert.NotZero(t, StallsAt(&v1beta1.ImportStatus{Phase: string(begins), LastProgressTime: ptr.To(at(0))}), begins)
 	}
 	for progress, stalls := range map[string]bool{"N/A": true, "": true, "0.00%": true, "98.90%": true, "99.00%": false, "100.0%": false} {
 		assert.Equal(t, stalls, !StallsAt(&v1beta1.ImportStatus{

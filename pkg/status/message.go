@@ -72,6 +72,9 @@ func (f *facts) provisioningText() string {
 		if _, text := f.blocked(); text != "" {
 			return text
 		}
+		if text, volume := f.awaited(); volume {
+			return text
+		}
 	}
 	printed := f.VirtualMachine.Status.PrintableStatus
 	if unbound := f.unbound(); unbound != nil && printed == kubevirtv1.VirtualMachineStatusWaitingForVolumeBinding {
@@ -112,6 +115,9 @@ func (f *facts) startingText() string {
 		return f.startSoonText()
 	}
 	if _, text := f.blocked(); text != "" {
+		return text
+	}
+	if text, _ := f.awaited(); text != "" {
 		return text
 	}
 	if pod := f.podOf(f.live); pod != nil {

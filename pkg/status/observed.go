@@ -48,6 +48,8 @@ type Observed struct {
 	Absences []Absence
 	// Obstacles are what else stands in the way of the import, see ObstaclesOf.
 	Obstacles []Obstacle
+	// HotplugFails says that virt-handler finds no file for a volume that was added to the running guest, see HotplugFails.
+	HotplugFails bool
 	// Shortfalls say which quotas and LimitRanges do not allow what the import needs. They count only while it cannot go on.
 	Shortfalls []string
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 )
 
@@ -73,16 +72,38 @@ func ObstaclesOf(events []corev1.Event, now time.Time, objects ...metav1.Object)
 	for i := range events {
 		event := &events[i]
 		seen := lastSeen(event)
-		about := slices.ContainsFunc(objects, func(o metav1.Object) bool {
-			return o != nil && (event.InvolvedObject.UID == o.GetUID() || event.InvolvedObject.UID == types.UID("") && event.InvolvedObject.Name == o.GetName())
-		})
-		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge {
+		about := slices.ContainsFunc(objects, func(o metav1.Object) bool { return o != nil && isAbout(event, o) })
+		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge || echoes(event) {
 			continue
 		}
 		found = append(found, obstacleOf(event, seen))
 	}
 	slices.SortStableFunc(found, func(a, b Obstacle) int { return b.Time.Compare(a.Time.Time) })
 	return found
+}
+
+// echoes says whether an event only repeats a condition, which goes when it is over: what the scheduler says of a pod, and what
+// CDI's condition Running says of a DataVolume (emitFailureConditionEvent in its pkg/controller/datavolume/controller-base.go).
+// The reasons of that condition are those of containers; CDI's own events have others.
+func echoes(event *corev1.Event) bool {
+	switch event.Reason {
+	case "FailedScheduling":
+		return true
+	case "", cdiUnschedulable, cdiError, cdiImagePull, cdiChecksum, podOOMKilled, "Completed", "ContainerCreating", "PodInitializing",
+		"CrashLoopBackOff":
+		return event.InvolvedObject.Kind == "DataVolume"
+	default:
+		return false
+	}
+}
+
+// isAbout says whether an event is about the object. One whose UID is not known is told by its name.
+func isAbout(event *corev1.Event, object metav1.Object) bool {
+	told, uid := event.InvolvedObject.UID, object.GetUID()
+	if told == "" || uid == "" {
+		return event.InvolvedObject.Name == object.GetName()
+	}
+	return told == uid
 }
 
 // obstacleOf gives a warning a reason. The reasons of events are in CDI's pkg/controller/common/util.go and

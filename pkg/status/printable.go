@@ -1,9 +1,6 @@
 package status
 
 import (
-	"slices"
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
@@ -106,6 +103,7 @@ func (f *facts) printableAlive() v1beta1.PrintableStatus {
 // printableBeforeNode is for a machine that no node has yet.
 func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 	_, unschedulable := f.unschedulable()
+	_, volume := f.awaited()
 	switch {
 	case !f.imported.done:
 		// The scheduler refuses a pod whose disk is not there yet. That is no lack of nodes.
@@ -115,50 +113,11 @@ func (f *facts) printableBeforeNode() v1beta1.PrintableStatus {
 	case f.before.PrintableStatus == v1beta1.StatusStarting:
 		// What KubeVirt prints is late. Nothing goes back within one run.
 		return v1beta1.StatusStarting
-	case f.claimMissing(), f.kubeVirtStatus() == v1beta1.StatusProvisioning:
+	case f.claimMissing(), volume, f.kubeVirtStatus() == v1beta1.StatusProvisioning:
 		return v1beta1.StatusProvisioning
 	default:
 		return v1beta1.StatusStarting
 	}
-}
-
-// unschedulable says whether no node takes the machine's pod, and why. Only the pod knows: KubeVirt has the same condition
-// on the instance, but writes it also for a claim that does not exist (updateStatus in pkg/virt-controller/watch/vmi), and
-// never writes over its message (AddPodCondition in pkg/controller).
-func (f *facts) unschedulable() (message string, is bool) {
-	pod := f.podOf(f.live)
-	if pod == nil {
-		return "", false
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled {
-			refused := condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
-			return condition.Message, refused && !f.verdictIsOld(condition.Message)
-		}
-	}
-	return "", false
-}
-
-// verdictIsOld says that the scheduler's word is old: it was about a claim, and the only claim of the machine holds its
-// image meanwhile. The scheduler looks again with a growing delay, so that its word stands for seconds after an import.
-func (f *facts) verdictIsOld(message string) bool {
-	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
-		strings.Contains(message, `persistentvolumeclaim "`)
-	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
-	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
-		// No node is at fault.
-		return aboutClaim
-	}
-	return aboutClaim && there && (!f.hasOtherClaims() || f.LookedUp && len(f.Absences) == 0)
-}
-
-func (f *facts) hasOtherClaims() bool {
-	uses := func(source v1beta1.VolumeSource) bool {
-		return source.PersistentVolumeClaim != nil || source.Ephemeral != nil
-	}
-	storage := &f.vs.Spec.Storage
-	return slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
-		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 
 // claimMissing says whether the instance waits for a claim that does not exist. KubeVirt's word may be old.

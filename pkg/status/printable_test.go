@@ -145,6 +145,13 @@ func TestPrintableStatus(t *testing.T) {
 		"guest shutdown under Always": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Succeeded).DeletionTimestamp = ptr.To(at(60))
 		}, "Starting", ""},
+		"start after an eviction": {"RerunOnFailure", func(s *scene) {
+			// KubeVirt's start asks for the end of what is left first.
+			s.instance(firstUID, kubevirtv1.Succeeded).DeletionTimestamp = ptr.To(at(61))
+			s.VirtualMachine.Status.StateChangeRequests = []kubevirtv1.VirtualMachineStateChangeRequest{
+				{Action: kubevirtv1.StopRequest, UID: ptr.To(firstUID)}, {Action: kubevirtv1.StartRequest}}
+			s.pending("Start", firstUID)
+		}, "Starting", ""},
 		"unschedulable": {"Always", func(s *scene) {
 			s.instance(firstUID, kubevirtv1.Scheduling)
 			s.vmiCondition("PodScheduled", "False", "Unschedulable", "PVC default/a does not exist, waiting for it to appear")

@@ -49,6 +49,10 @@ const (
 	ReasonVMIConditionMissing = "VMIConditionMissing"
 	// ReasonRunning is a machine that runs.
 	ReasonRunning = "Running"
+	// ReasonGuestStarting is a machine that runs and whose guest agent, which its last run had, has not answered yet.
+	ReasonGuestStarting = "GuestStarting"
+	// ReasonGuestEnded is an instance whose guest has ended, and that KubeVirt still calls ready.
+	ReasonGuestEnded = "GuestEnded"
 	// ReasonPaused is a machine that is paused.
 	ReasonPaused = "Paused"
 	// ReasonClaimNotFound is a machine that waits for a claim which does not exist. For other kinds the reason is made the same
@@ -97,6 +101,10 @@ const (
 	ReasonUpToDate = "UpToDate"
 )
 
+// ReasonNoDiskInClaim is the reason of the condition VolumesReady: a claim with a file system that was added to a running machine
+// has no disk in it.
+const ReasonNoDiskInClaim = "NoDiskInClaim"
+
 // Reasons and conditions of KubeVirt, Kubernetes and CDI that the derivation looks for. They are no constants in the API
 // modules of those projects.
 const (
@@ -105,6 +113,9 @@ const (
 	kubeVirtPVCNotFound = "FailedPvcNotFound"
 	// kubeVirtNodeUnresponsive is in KubeVirt's pkg/virt-controller/watch/node/node.go.
 	kubeVirtNodeUnresponsive = "NodeUnresponsive"
+	// readinessGatesNotReady is what the kubelet says of a pod whose containers are ready and which nobody has called ready
+	// otherwise (GeneratePodReadyCondition in its pkg/kubelet/status). KubeVirt copies it.
+	readinessGatesNotReady = "ReadinessGatesNotReady"
 	// podOOMKilled is what the kubelet reports of a container that the kernel killed for its memory.
 	podOOMKilled = "OOMKilled"
 	// podEvicted is what the kubelet reports of a pod that it evicted.

@@ -81,6 +81,9 @@ func TestMergeHealsWhatIsOurs(t *testing.T) {
 
 func TestMergeKeepsWhatIsNotOurs(t *testing.T) {
 	live := hotplugged(admitted(machine(t, guideExample(t))))
+	// docs/status.md tells people to set one.
+	probe := &kubevirtv1.Probe{PeriodSeconds: 5}
+	live.Spec.Template.Spec.ReadinessProbe = probe
 	desired := machine(t, guideExample(t, func(vs *v1beta1.VirtualServer) {
 		vs.Spec.Resources.Memory = resource.MustParse("16Gi")
 		vs.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{claimDisk("second", "y")}
@@ -98,6 +101,7 @@ func TestMergeKeepsWhatIsNotOurs(t *testing.T) {
 	assert.Equal(t, []kubevirtv1.CPUFeature{{Name: "vmx"}}, spec.Domain.CPU.Features)
 	assert.Equal(t, "q35", spec.Domain.Machine.Type)
 	assert.Equal(t, map[string]string{"zone": "a"}, spec.NodeSelector)
+	assert.Equal(t, probe, spec.ReadinessProbe)
 	assert.Equal(t, "blue", merged.Labels["team"])
 	assert.Equal(t, "daily", merged.Spec.Template.ObjectMeta.Labels["backup"])
 	assert.Equal(t, live.Finalizers, merged.Finalizers)

@@ -21,6 +21,9 @@ const FaultConfigMap = "node-agent-faults"
 // GuestFaultAnnotation on a VirtualMachineInstance makes its guest crash, shut down and so on.
 const GuestFaultAnnotation = "node-agent.tensorstack.dev/guest"
 
+// DiskAnnotation on a claim tells the node agent that somebody has made a disk in it.
+const DiskAnnotation = "node-agent.tensorstack.dev/disk"
+
 // VirtualMachines, VirtualMachineInstances and DataVolumes are the resources behind a VirtualServer.
 func machineResource(resource string) schema.GroupVersionResource {
 	if resource == "datavolumes" {

@@ -136,6 +136,17 @@ func (e *Environment) WaitSettled(name string, want v1beta1.PrintableStatus) *v1
 	})
 }
 
+// WaitAgent waits until the guest agent of the machine's present run has answered.
+func (e *Environment) WaitAgent(name string) *v1beta1.VirtualServer {
+	e.T.Helper()
+	return e.Wait(name, "has a guest agent that answers", func(vs *v1beta1.VirtualServer) string {
+		if agent := vs.Status.GuestAgent; agent == nil || agent.InstanceUID != vs.Status.VM.InstanceUID {
+			return "the guest agent has not answered"
+		}
+		return ""
+	})
+}
+
 // WaitCondition waits for a condition to have a status.
 func (e *Environment) WaitCondition(name, conditionType string, want metav1.ConditionStatus) *v1beta1.VirtualServer {
 	e.T.Helper()

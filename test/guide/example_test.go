@@ -26,13 +26,8 @@ func TestFirstExampleOfTheGuide(t *testing.T) {
 	written := string(e.ReadFile("test", "testdata", "guide", "01-first-example.yaml"))
 	require.Regexp(t, imageURL, written)
 	apply(e, imageURL.ReplaceAllString(written, e.Plane.GuestURL(controlplane.SmallGuest)))
-	vs := e.WaitFor(bootTimeout, "vs-example", "is Ready with its disk imported", func(vs *v1beta1.VirtualServer) string {
-		if vs.Status.PrintableStatus != v1beta1.StatusRunning {
-			return "not Running"
-		}
-		return ""
-	})
 	g := boot(e, "vs-example", "")
+	vs := e.Get("vs-example")
 	memory := strings.Fields(g.run("grep MemTotal /proc/meminfo"))[1]
 	assert.Len(t, memory, len("8000000"), "8Gi of memory: %s kB", memory)
 	assert.Equal(t, "1", strings.TrimSpace(g.run("grep -c ^processor /proc/cpuinfo")))
@@ -92,12 +87,7 @@ runcmd:
 `
 	})
 	e.Create(vs)
-	e.WaitFor(bootTimeout, "debian", "runs", func(vs *v1beta1.VirtualServer) string {
-		if vs.Status.PrintableStatus != v1beta1.StatusRunning {
-			return "not Running"
-		}
-		return ""
-	})
+	runs(e, "debian", "")
 	g := login(e, "debian", "ubuntu", "ubuntu")
 	e.Within(bootTimeout, "cloud-init has finished", func() error {
 		_, code := g.try("test -e /var/tmp/runcmd")

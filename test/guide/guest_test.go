@@ -78,17 +78,23 @@ type guest struct {
 // empty.
 func boot(e *framework.Environment, name, gone string) *guest {
 	e.T.Helper()
-	e.WaitFor(bootTimeout, name, "runs", func(vs *v1beta1.VirtualServer) string {
-		if vs.Status.PrintableStatus != v1beta1.StatusRunning || string(vs.Status.VM.InstanceUID) == gone {
-			return "not running, or still the instance of before"
-		}
-		return ""
-	})
+	runs(e, name, gone)
 	g := &guest{e: e, name: name}
 	g.connect()
 	// What the kernel has to say would come between.
 	g.run("dmesg -n 1")
 	return g
+}
+
+// runs waits until the machine runs, in another instance than gone.
+func runs(e *framework.Environment, name, gone string) *v1beta1.VirtualServer {
+	e.T.Helper()
+	return e.WaitFor(bootTimeout, name, "runs", func(vs *v1beta1.VirtualServer) string {
+		if vs.Status.PrintableStatus != v1beta1.StatusRunning || string(vs.Status.VM.InstanceUID) == gone {
+			return "not running, or still the instance of before"
+		}
+		return ""
+	})
 }
 
 // connect opens the console and waits for the shell, which comes when the guest is up.

@@ -126,6 +126,7 @@ func pluginSSH(t *testing.T, p *plugin, machine string) {
 
 // pluginVirt passes commands to virtctl, among them one that runs virtctl once more.
 func pluginVirt(t *testing.T, p *plugin, machine string) {
+	p.WaitAgent("my-vs")
 	assert.Contains(t, p.vs("virt", "guestosinfo", "my-vs").Stdout, machine)
 	assert.Contains(t, p.vs("--namespace", p.Namespace, "virt", "fslist", "my-vs").Stdout, `"/"`)
 	refused := p.RunIn(p.environ, "", "kubectl", "vs", "virt", "start", "my-vs")

@@ -108,7 +108,8 @@ func TestVirtctl(t *testing.T) {
 				// A migration needs a disk that two nodes can use at once.
 				vs.Spec.Storage.Root.PVC.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 			}))
-			machine := e.WaitSettled("my-vs", v1beta1.StatusRunning).Status.VM.Name
+			e.WaitSettled("my-vs", v1beta1.StatusRunning)
+			machine := e.WaitAgent("my-vs").Status.VM.Name
 			kubeconfig, target := way.open(e, machine)
 			v := &virtctl{Environment: e, server: "my-vs", machine: machine, target: target, environ: e.As(kubeconfig), prefix: way.prefix}
 			if way.prefix {
@@ -170,6 +171,13 @@ func (v *virtctl) claim(name, size string) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(v.T, err)
+}
+
+// claimWithADisk makes a claim in which somebody has made a disk: KubeVirt makes none in a claim that is added to a running guest.
+func (v *virtctl) claimWithADisk(name, size string) {
+	v.T.Helper()
+	v.claim(name, size)
+	v.MustKubectl("annotate", "pvc", name, framework.DiskAnnotation+"=true")
 }
 
 // guest is the console of the machine in the hands of an administrator, who takes it over from nobody.

@@ -144,6 +144,7 @@ func explain(e *evidence, now time.Time) []link {
 	}{
 		{v1beta1.ConditionReconciled, metav1.ConditionFalse}, {v1beta1.ConditionDataImported, metav1.ConditionFalse},
 		{v1beta1.ConditionFailure, metav1.ConditionTrue}, {v1beta1.ConditionRestartRequired, metav1.ConditionTrue},
+		{v1beta1.ConditionVolumesReady, metav1.ConditionFalse},
 	} {
 		condition := meta.FindStatusCondition(status.Conditions, wanted.kind)
 		if condition != nil && condition.Status == wanted.bad && !e.isNoCause(condition) {

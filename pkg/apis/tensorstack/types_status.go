@@ -39,7 +39,8 @@ const (
 const (
 	// ConditionDataImported is True when the root disk exists and holds its image.
 	ConditionDataImported = "DataImported"
-	// ConditionReady is True when the machine runs. It does not wait for cloud-init.
+	// ConditionReady is True when the system of the machine has started, as far as that can be seen: the guest agent tells,
+	// where there is one. It does not wait for cloud-init.
 	ConditionReady = "Ready"
 	// ConditionFailure is True when the machine ended unexpectedly: a crash, an OOM kill, a lost node.
 	ConditionFailure = "Failure"
@@ -47,6 +48,9 @@ const (
 	ConditionPaused = "Paused"
 	// ConditionRestartRequired is True when an edit of the spec waits for the next restart.
 	ConditionRestartRequired = "RestartRequired"
+	// ConditionVolumesReady is False while a volume that was added to the running machine cannot reach the guest, and not there
+	// otherwise.
+	ConditionVolumesReady = "VolumesReady"
 	// ConditionReconciled is False when the controller cannot bring the objects behind the machine to the spec.
 	ConditionReconciled = "Reconciled"
 )
@@ -79,6 +83,9 @@ type VirtualServerStatus struct {
 	IPAddresses []string
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOS
+	// guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none
+	// has answered.
+	GuestAgent *GuestAgent
 	// disks shows where each disk is found in the guest.
 	Disks []DiskStatus
 	// pendingOperation is an operation that was accepted and is not done yet.
@@ -135,6 +142,14 @@ type GuestOS struct {
 	PrettyName string
 	// kernelRelease is the release of the kernel.
 	KernelRelease string
+}
+
+// GuestAgent is when the guest agent answered.
+type GuestAgent struct {
+	// instanceUID is the UID of the VirtualMachineInstance in which the guest agent last answered.
+	InstanceUID types.UID
+	// time is when it was first heard from in that run.
+	Time metav1.Time
 }
 
 // DiskStatus says where a disk is found in the guest.

@@ -161,6 +161,8 @@ func (p *pass) endOfInstance() string {
 			return fmt.Sprintf(": VirtualMachineInstance %s has ended, and KubeVirt cleans up on node %s.", p.name(), node)
 		}
 		return ": VirtualMachineInstance " + p.name() + " has ended and is being removed."
+	case p.instance.DeletionTimestamp != nil && node == "":
+		return ": VirtualMachineInstance " + p.name() + " is being removed; no guest has started in it."
 	case p.instance.DeletionTimestamp != nil:
 		return fmt.Sprintf(": the guest is shutting down and has %d seconds for it.", graceOf(p.instance))
 	}

@@ -106,6 +106,11 @@ func transitions(before, after *v1beta1.VirtualServerStatus) []event {
 	if required := turnedTrue(before, after, v1beta1.ConditionRestartRequired); required != nil {
 		add(eventNormal, "RestartRequired", required.Message)
 	}
+	if volumes := meta.FindStatusCondition(after.Conditions, v1beta1.ConditionVolumesReady); volumes != nil {
+		if was := meta.FindStatusCondition(before.Conditions, v1beta1.ConditionVolumesReady); was == nil || was.Message != volumes.Message {
+			add(eventWarning, volumes.Reason, volumes.Message)
+		}
+	}
 	reconciled := meta.FindStatusCondition(after.Conditions, v1beta1.ConditionReconciled)
 	earlier := meta.FindStatusCondition(before.Conditions, v1beta1.ConditionReconciled)
 	if reconciled != nil && reconciled.Status == metav1.ConditionFalse && !isProgress(reconciled.Reason) &&

@@ -25,10 +25,12 @@ const (
 
 // obstacles are what stands in the way of a machine and stands in none of the objects that the controller watches.
 type obstacles struct {
-	lookedUp   bool
-	absences   []status.Absence
-	events     []status.Obstacle
-	shortfalls []string
+	lookedUp bool
+	absences []status.Absence
+	events   []status.Obstacle
+	// hotplugFails says that a volume which was added to the running guest cannot reach it.
+	hotplugFails bool
+	shortfalls   []string
 	// again is when to look again, or zero.
 	again time.Time
 }
@@ -44,6 +46,14 @@ func (p *pass) lookAround(ctx context.Context, now time.Time) {
 	}
 	if status.NeedsEvents(p.volume) {
 		p.lookAtImport(ctx, now)
+	}
+	if status.NeedsHotplugEvents(p.instance) {
+		p.found.hotplugFails = status.HotplugFails(p.eventsOf(ctx, p.instance.Name), p.instance, now)
+		since := now
+		if p.found.hotplugFails {
+			since = p.instance.CreationTimestamp.Time
+		}
+		p.lookSoon(now, since)
 	}
 }
 
@@ -110,6 +120,10 @@ func (p *pass) lookAtImport(ctx context.Context, now time.Time) {
 	events := p.eventsOf(ctx, p.name())
 	if p.claim != nil {
 		objects = append(objects, p.claim)
+		// CDI fills a claim of its own first, and that is the one for which no volume is made.
+		helper := &metav1.ObjectMeta{Name: primePrefix + string(p.claim.UID)}
+		objects = append(objects, helper)
+		events = append(events, p.eventsOf(ctx, helper.Name)...)
 	}
 	if pod := p.caches.importerPod(p.vs.Namespace, p.name(), p.claim); pod != nil && pod.Status.Phase == corev1.PodPending {
 		objects = append(objects, pod)
@@ -161,5 +175,5 @@ func (p *pass) lookSoon(now, since time.Time) {
 // note puts what was found into what the status is derived from.
 func (o *obstacles) note(observed *status.Observed) {
 	observed.LookedUp, observed.Absences = o.lookedUp, o.absences
-	observed.Obstacles, observed.Shortfalls = o.events, o.shortfalls
+	observed.Obstacles, observed.Shortfalls, observed.HotplugFails = o.events, o.shortfalls, o.hotplugFails
 }

@@ -35,7 +35,7 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		derived = status.Derive(observed)
 	}
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
-	p.lookAgain(&derived, observed.Node, now)
+	p.lookAgain(&derived, observed, now)
 
 	p.wake(ctx, observed)
 
@@ -127,9 +127,10 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 }
 
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
-// down, when an import has stood still for too long, and when a node that was marked has been silent for too long.
-func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, node *corev1.Node, now time.Time) {
-	times := []time.Time{status.StallsAt(derived.Import), silentAt(node), p.found.again}
+// down, when an import has stood still for too long, when a guest agent has been waited for long enough, and when a node that
+// was marked has been silent for too long.
+func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, observed status.Observed, now time.Time) {
+	times := []time.Time{status.StallsAt(derived.Import), status.ReadyBy(observed), silentAt(observed.Node), p.found.again}
 	if derived.StopDeadline != nil {
 		times = append(times, derived.StopDeadline.Time)
 	}

@@ -36,6 +36,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.FilesystemApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("GPU"):
 		return &tensorstackv1beta1.GPUApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("GuestAgent"):
+		return &tensorstackv1beta1.GuestAgentApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("GuestOS"):
 		return &tensorstackv1beta1.GuestOSApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ImportStatus"):

@@ -413,6 +413,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.EphemeralSource{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_EphemeralSource(ref),
 		v1beta1.Filesystem{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_Filesystem(ref),
 		v1beta1.GPU{}.OpenAPIModelName():                                                                  schema_pkg_apis_tensorstack_v1beta1_GPU(ref),
+		v1beta1.GuestAgent{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_GuestAgent(ref),
 		v1beta1.GuestOS{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_GuestOS(ref),
 		v1beta1.HeldVirtualServer{}.OpenAPIModelName():                                                    schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServer(ref),
 		v1beta1.HeldVirtualServerList{}.OpenAPIModelName():                                                schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServerList(ref),
@@ -21566,6 +21567,36 @@ func schema_pkg_apis_tensorstack_v1beta1_GPU(ref common.ReferenceCallback) commo
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_GuestAgent(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GuestAgent is when the guest agent answered.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"instanceUID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "instanceUID is the UID of the VirtualMachineInstance in which the guest agent last answered.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when it was first heard from in that run.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"instanceUID", "time"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_GuestOS(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -23073,6 +23104,12 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							Ref:         ref(v1beta1.GuestOS{}.OpenAPIModelName()),
 						},
 					},
+					"guestAgent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none has answered.",
+							Ref:         ref(v1beta1.GuestAgent{}.OpenAPIModelName()),
+						},
+					},
 					"disks": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -23155,7 +23192,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestAgent{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -35,6 +36,8 @@ type instance struct {
 	key string
 	// pressed says that the power button was pressed.
 	pressed bool
+	// atBoot are the disks with which the guest was launched. It is nil for one that was taken up again.
+	atBoot sets.Set[string]
 }
 
 // Handler is the virt-handler of all nodes that the agent serves.
@@ -53,6 +56,8 @@ type Handler struct {
 
 	mu     sync.Mutex
 	guests map[types.UID]instance
+	// made are the claims in which a launcher has made a disk.
+	made sets.Set[types.UID]
 }
 
 // New returns the role. guestContext ends the guests; it must end after Run
@@ -61,6 +66,7 @@ func New(guestContext context.Context, c *cluster.Cluster, hypervisor guest.Hype
 	h := &Handler{
 		cluster: c, hypervisor: hypervisor, guestContext: guestContext, address: address,
 		sessions: newSessions(), touch: func(*corev1.Pod) {}, guests: map[types.UID]instance{},
+		made: sets.New[types.UID](),
 	}
 	h.loop = loop.New("machines", h.reconcile)
 	return h
@@ -283,13 +289,18 @@ func (h *Handler) press(uid types.UID) bool {
 func (h *Handler) launch(vmi *kubevirtv1.VirtualMachineInstance) error {
 	key := machineKey(vmi)
 	machine := newMachine(vmi, h.claimSize(vmi.Namespace), vmi.Status.Phase == kubevirtv1.Running)
+	var atBoot sets.Set[string]
+	if !machine.Attach {
+		atBoot = namesOf(machine.Disks)
+		h.makeDisks(vmi)
+	}
 	g, err := h.hypervisor.Launch(h.guestContext, machine, func() { h.loop.Add(key) })
 	if err != nil {
 		return fmt.Errorf("launching the guest of %s: %w", key, err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.guests[vmi.UID] = instance{Guest: g, key: key}
+	h.guests[vmi.UID] = instance{Guest: g, key: key, atBoot: atBoot}
 	// The guest's first change may have come before it could be found here.
 	h.loop.Add(key)
 	return nil
@@ -317,9 +328,14 @@ func (h *Handler) write(ctx context.Context, vmi *kubevirtv1.VirtualMachineInsta
 		setPhase(&updated.Status, phase, now)
 	}
 	if g, found := h.guest(vmi.UID); found && alive(statusOf(g)) && updated.Status.Phase == kubevirtv1.Running {
-		g.SetDisks(disks(updated, h.claimSize(vmi.Namespace)))
-		report(updated, g, settings, now)
-		again = migrate(updated, h.address, h.cluster.Serves, now)
+		present, missing := plugged(updated, g.atBoot, disks(updated, h.claimSize(vmi.Namespace)), h.hasDisk)
+		g.SetDisks(present)
+		again = report(updated, g, settings, now)
+		if len(missing) > 0 {
+			h.cluster.Recorder.Event(vmi, corev1.EventTypeWarning, "HotplugFailed", noDisk)
+			again = shorter(again, hotplugRetry)
+		}
+		again = shorter(again, migrate(updated, h.address, h.cluster.Serves, now))
 	}
 	if equality.Semantic.DeepEqual(vmi.Status, updated.Status) {
 		return again, nil

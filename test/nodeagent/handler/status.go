@@ -28,8 +28,8 @@ func setPhase(status *kubevirtv1.VirtualMachineInstanceStatus, phase kubevirtv1.
 }
 
 // report writes what virt-handler knows of a live guest into the machine's
-// status. Entries of other writers stay as they are.
-func report(vmi *kubevirtv1.VirtualMachineInstance, g guest.Guest, settings faults.Settings, now metav1.Time) {
+// status. Entries of other writers stay as they are. A positive result is when to look again.
+func report(vmi *kubevirtv1.VirtualMachineInstance, g guest.Guest, settings faults.Settings, now metav1.Time) time.Duration {
 	status, state, machine := &vmi.Status, g.Status(), g.Machine()
 	status.Interfaces = interfaces(vmi, machine)
 	// virt-controller makes no attachment pods before this is set.
@@ -46,12 +46,13 @@ func report(vmi *kubevirtv1.VirtualMachineInstance, g guest.Guest, settings faul
 	if state.Frozen {
 		status.FSFreezeStatus = "frozen"
 	}
-	reportAgent(status, g.System(), settings, now)
+	again := reportAgent(status, g, settings, now)
 	reportPause(status, state.State == guest.Paused, now)
 	reportMigration(vmi, now)
 	for i := range status.VolumeStatus {
 		reportVolume(vmi, &status.VolumeStatus[i], machine.Disks, now)
 	}
+	return again
 }
 
 func interfaces(vmi *kubevirtv1.VirtualMachineInstance, machine guest.Machine) []kubevirtv1.VirtualMachineInstanceNetworkInterface {
@@ -69,16 +70,22 @@ func interfaces(vmi *kubevirtv1.VirtualMachineInstance, machine guest.Machine) [
 	return list
 }
 
-func reportAgent(status *kubevirtv1.VirtualMachineInstanceStatus, system guest.System, settings faults.Settings, now metav1.Time) {
-	if settings.GuestAgent == faults.Absent {
+// agentDelay is how long after its boot the guest agent of a guest connects: some time after the machine is Running.
+const agentDelay = 300 * time.Millisecond
+
+func reportAgent(status *kubevirtv1.VirtualMachineInstanceStatus, g guest.Guest, settings faults.Settings, now metav1.Time) time.Duration {
+	system := g.System()
+	left := agentDelay - now.Sub(system.Booted)
+	if settings.GuestAgent == faults.Absent || left > 0 && !g.Machine().Attach {
 		removeCondition(status, kubevirtv1.VirtualMachineInstanceAgentConnected)
 		status.GuestOSInfo = kubevirtv1.VirtualMachineInstanceGuestOSInfo{}
-		return
+		return max(left, 0)
 	}
 	addCondition(status, kubevirtv1.VirtualMachineInstanceCondition{
 		Type: kubevirtv1.VirtualMachineInstanceAgentConnected, Status: corev1.ConditionTrue,
 	}, now)
 	status.GuestOSInfo = osInfo(system)
+	return 0
 }
 
 func osInfo(system guest.System) kubevirtv1.VirtualMachineInstanceGuestOSInfo {

@@ -21,11 +21,12 @@ type still struct {
 	guest.Guest
 	machine guest.Machine
 	status  guest.Status
+	booted  time.Time
 }
 
 func (s still) Status() guest.Status   { return s.status }
 func (s still) Machine() guest.Machine { return s.machine }
-func (s still) System() guest.System   { return guest.System{ID: "simulated"} }
+func (s still) System() guest.System   { return guest.System{ID: "simulated", Booted: s.booted} }
 
 func machineWithDisks() *kubevirtv1.VirtualMachineInstance {
 	disk := func(name string, bus kubevirtv1.DiskBus, serial string) kubevirtv1.Disk {
@@ -113,6 +114,19 @@ func TestReport(t *testing.T) {
 	assert.Nil(t, condition(&vmi.Status, kubevirtv1.VirtualMachineInstanceAgentConnected))
 	assert.Empty(t, vmi.Status.GuestOSInfo.ID)
 	assert.Empty(t, vmi.Status.FSFreezeStatus)
+}
+
+// The guest agent comes some time after the machine is Running, and comes anew after a reboot.
+func TestAgentComesLater(t *testing.T) {
+	vmi, now := machineWithDisks(), metav1.Now()
+	g := still{machine: newMachine(vmi, sizes, false), status: guest.Status{State: guest.Running}, booted: now.Time}
+	assert.Equal(t, agentDelay, report(vmi, g, faults.Defaults(), now))
+	assert.Nil(t, condition(&vmi.Status, kubevirtv1.VirtualMachineInstanceAgentConnected))
+	assert.Zero(t, report(vmi, g, faults.Defaults(), metav1.NewTime(now.Add(agentDelay))))
+	assert.NotNil(t, condition(&vmi.Status, kubevirtv1.VirtualMachineInstanceAgentConnected))
+	g.machine.Attach = true
+	assert.Zero(t, report(vmi, g, faults.Defaults(), now), "a guest that is taken up again has booted long ago")
+	assert.NotNil(t, condition(&vmi.Status, kubevirtv1.VirtualMachineInstanceAgentConnected))
 }
 
 func TestMigratable(t *testing.T) {

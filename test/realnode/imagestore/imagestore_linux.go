@@ -158,7 +158,7 @@ func (s Store) make(ctx context.Context, root string, archives []string) error {
 		_ = daemon.Process.Signal(unix.SIGTERM)
 		_ = daemon.Wait()
 	}()
-	if err := waitForFile(ctx, socket); err != nil {
+	if err := WaitForFile(ctx, socket, time.Minute); err != nil {
 		return fmt.Errorf("containerd: %w; see %s", err, log.Name())
 	}
 	for _, archive := range archives {
@@ -171,9 +171,9 @@ func (s Store) make(ctx context.Context, root string, archives []string) error {
 	return s.nameByDigest(ctx, socket)
 }
 
-// waitForFile waits until path exists.
-func waitForFile(ctx context.Context, path string) error {
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+// WaitForFile waits until path exists, and gives up after limit.
+func WaitForFile(ctx context.Context, path string, limit time.Duration) error {
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, limit, true, func(context.Context) (bool, error) {
 		_, err := os.Stat(path)
 		return err == nil, nil
 	})

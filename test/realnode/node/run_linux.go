@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"tensorstack.dev/virtualserver/test/realnode/cgroup"
+	"tensorstack.dev/virtualserver/test/realnode/child"
 	"tensorstack.dev/virtualserver/test/realnode/imagestore"
 	"tensorstack.dev/virtualserver/test/realnode/network"
 )
@@ -27,44 +26,38 @@ func Run(ctx context.Context, dir string) error {
 	if err := config.prepare(); err != nil {
 		return fmt.Errorf("node %s: %w", config.Name, err)
 	}
-	// The child dies with the thread that starts it, so this one must live as long as the process.
-	runtime.LockOSThread()
 	wait, release, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = wait.Close() }()
-	executable, err := os.Executable()
+	first, err := child.Command(syscall.CLONE_NEWNS|syscall.CLONE_NEWPID|syscall.CLONE_NEWNET|syscall.CLONE_NEWUTS|syscall.CLONE_NEWIPC,
+		"init", "--dir", dir)
 	if err != nil {
 		return err
 	}
-	child := exec.Command(executable, "init", "--dir", dir)
-	child.Stdin, child.Stdout, child.Stderr = wait, os.Stdout, os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Pdeathsig:  syscall.SIGKILL,
-	}
-	if err := child.Start(); err != nil {
+	first.Stdin, first.Stdout, first.Stderr = wait, os.Stdout, os.Stderr
+	if err := first.Start(); err != nil {
 		_ = release.Close()
 		return fmt.Errorf("node %s: first process: %w", config.Name, err)
 	}
-	joined := config.join(child.Process.Pid)
+	joined := config.join(first.Process.Pid)
 	if joined == nil {
 		// The child waits for this line before it starts anything that needs a network.
 		_, joined = release.WriteString("go\n")
 	}
 	_ = release.Close()
 	if joined != nil {
-		_ = child.Process.Kill()
-		return errors.Join(fmt.Errorf("node %s: %w", config.Name, joined), child.Wait())
+		_ = first.Process.Kill()
+		return errors.Join(fmt.Errorf("node %s: %w", config.Name, joined), first.Wait())
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
+	go func() { ended <- first.Wait() }()
 	select {
 	case err = <-ended:
 		err = fmt.Errorf("node %s ended: %w", config.Name, errors.Join(err, errors.New("see "+config.Log("supervisor"))))
 	case <-ctx.Done():
-		_ = child.Process.Kill()
+		_ = first.Process.Kill()
 		<-ended
 	}
 	return err

@@ -2,13 +2,14 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"tensorstack.dev/virtualserver/test/realnode/imagestore"
 )
 
 // restartDelay is how long a server of the node stays down after it ended.
@@ -16,6 +17,9 @@ const restartDelay = time.Second
 
 // holdInterval is how often the supervisor looks whether a running server is to be held down.
 const holdInterval = 200 * time.Millisecond
+
+// containerdTimeout is how long the kubelet waits for containerd.
+const containerdTimeout = 15 * time.Second
 
 // server is one of the node's servers.
 type server struct {
@@ -43,7 +47,8 @@ func Supervise(ctx context.Context, dir string) error {
 	for _, server := range servers {
 		group.Go(func() { server.keepRunning(ctx, config) })
 		if server.name == "containerd" {
-			waitForSocket(ctx)
+			// This spares the kubelet a start that would fail. If containerd does not come, the kubelet's log says so.
+			_ = imagestore.WaitForFile(ctx, containerdSocket, containerdTimeout)
 		}
 	}
 	group.Wait()
@@ -96,24 +101,6 @@ func (s server) run(ctx context.Context, config Config) error {
 			if config.held(s.name) {
 				cancel()
 			}
-		}
-	}
-}
-
-// waitForSocket spares the kubelet a start that would fail.
-func waitForSocket(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		if _, err := os.Stat(containerdSocket); !errors.Is(err, os.ErrNotExist) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
 		}
 	}
 }

@@ -39,7 +39,8 @@ const (
 const (
 	// ConditionDataImported is True when the root disk exists and holds its image.
 	ConditionDataImported = "DataImported"
-	// ConditionReady is True when the machine runs. It does not wait for cloud-init.
+	// ConditionReady is True when the system of the machine has started, as far as that can be seen: the guest agent tells,
+	// where there is one. It does not wait for cloud-init.
 	ConditionReady = "Ready"
 	// ConditionFailure is True when the machine ended unexpectedly: a crash, an OOM kill, a lost node.
 	ConditionFailure = "Failure"
@@ -47,6 +48,9 @@ const (
 	ConditionPaused = "Paused"
 	// ConditionRestartRequired is True when an edit of the spec waits for the next restart.
 	ConditionRestartRequired = "RestartRequired"
+	// ConditionVolumesReady is False while a volume that was added to the running machine cannot reach the guest, and not there
+	// otherwise.
+	ConditionVolumesReady = "VolumesReady"
 	// ConditionReconciled is False when the controller cannot bring the objects behind the machine to the spec.
 	ConditionReconciled = "Reconciled"
 )
@@ -96,6 +100,10 @@ type VirtualServerStatus struct {
 	// guestOS is the operating system that the guest agent reports.
 	// +optional
 	GuestOS *GuestOS `json:"guestOS,omitempty"`
+	// guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none
+	// has answered.
+	// +optional
+	GuestAgent *GuestAgent `json:"guestAgent,omitempty"`
 	// disks shows where each disk is found in the guest.
 	// +optional
 	// +listType=map
@@ -175,6 +183,14 @@ type GuestOS struct {
 	// kernelRelease is the release of the kernel.
 	// +optional
 	KernelRelease string `json:"kernelRelease,omitempty"`
+}
+
+// GuestAgent is when the guest agent answered.
+type GuestAgent struct {
+	// instanceUID is the UID of the VirtualMachineInstance in which the guest agent last answered.
+	InstanceUID types.UID `json:"instanceUID"`
+	// time is when it was first heard from in that run.
+	Time metav1.Time `json:"time"`
 }
 
 // DiskStatus says where a disk is found in the guest.

@@ -61,6 +61,11 @@ func (in GPU) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in GuestAgent) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.GuestAgent"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in GuestOS) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.GuestOS"
 }

@@ -40,6 +40,9 @@ type VirtualServerStatusApplyConfiguration struct {
 	IPAddresses []string `json:"ipAddresses,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOSApplyConfiguration `json:"guestOS,omitempty"`
+	// guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none
+	// has answered.
+	GuestAgent *GuestAgentApplyConfiguration `json:"guestAgent,omitempty"`
 	// disks shows where each disk is found in the guest.
 	Disks []DiskStatusApplyConfiguration `json:"disks,omitempty"`
 	// pendingOperation is an operation that was accepted and is not done yet.
@@ -160,6 +163,14 @@ func (b *VirtualServerStatusApplyConfiguration) WithIPAddresses(values ...string
 // If called multiple times, the GuestOS field is set to the value of the last call.
 func (b *VirtualServerStatusApplyConfiguration) WithGuestOS(value *GuestOSApplyConfiguration) *VirtualServerStatusApplyConfiguration {
 	b.GuestOS = value
+	return b
+}
+
+// WithGuestAgent sets the GuestAgent field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GuestAgent field is set to the value of the last call.
+func (b *VirtualServerStatusApplyConfiguration) WithGuestAgent(value *GuestAgentApplyConfiguration) *VirtualServerStatusApplyConfiguration {
+	b.GuestAgent = value
 	return b
 }
 
