@@ -52,6 +52,8 @@ type Observed struct {
 	HotplugFails bool
 	// Shortfalls say which quotas and LimitRanges do not allow what the import needs. They count only while it cannot go on.
 	Shortfalls []string
+	// Copying is what an instance waits for while ephemeral claims that it uses as filesystems are copied, or empty.
+	Copying string
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.
 	Failure *v1beta1.MachineFailure
 	// Now is the time of the observation.

@@ -58,6 +58,8 @@ const (
 	// ReasonClaimNotFound is a machine that waits for a claim which does not exist. For other kinds the reason is made the same
 	// way: SecretNotFound, ConfigMapNotFound, ServiceAccountNotFound.
 	ReasonClaimNotFound = "ClaimNotFound"
+	// ReasonCopyingFilesystem is a machine that waits for the copy of an ephemeral claim which it uses as a filesystem.
+	ReasonCopyingFilesystem = "CopyingFilesystem"
 	// ReasonHostDeviceNotPermitted is a machine with a GPU that KubeVirt does not permit.
 	ReasonHostDeviceNotPermitted = "HostDeviceNotPermitted"
 	// ReasonLimitExceeded is a machine or an importer whose pod a LimitRange does not allow. For a quota the reason is

@@ -120,10 +120,14 @@ func (f *facts) unbound() *Absence {
 	return nil
 }
 
-// blocked returns what keeps an instance from starting that does not go away by itself, or nothing.
+// blocked returns what keeps an instance from starting that does not go away by itself, or what is being prepared for it, or
+// nothing.
 func (f *facts) blocked() (reason, message string) {
 	if absent := f.absent(); absent != nil {
 		return absent.reason(), sentence(absent.text()) + " The machine waits for it."
+	}
+	if f.startsUp() && f.Copying != "" {
+		return ReasonCopyingFilesystem, f.Copying
 	}
 	if !f.startsUp() || f.synchronizedText() == "" {
 		return "", ""

@@ -20,6 +20,9 @@ type Options struct {
 	// RunStrategy is the strategy to write into the VirtualMachine, together with AnnotationAppliedRunStrategy. If it is
 	// empty neither is set, and a merge keeps what the VirtualMachine has.
 	RunStrategy v1beta1.RunStrategy
+	// Copies are the claims that the next run uses in place of ephemeral claims, by the name of the filesystem; see package
+	// scratch. Without one the filesystem gets the name of a first run.
+	Copies map[string]string
 }
 
 // VirtualMachine returns the VirtualMachine that the VirtualServer describes. Its name is status.vm.name. The error is an
@@ -33,7 +36,7 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 	if err != nil {
 		errs = append(errs, err)
 	}
-	attached, attachErrs := attachments(vs)
+	attached, attachErrs := attachments(vs, options.Copies)
 	errs = append(errs, attachErrs...)
 	if len(errs) > 0 {
 		return nil, errs.ToAggregate()

@@ -139,10 +139,9 @@ func TestVirtualMachineNamesWhatIsWrong(t *testing.T) {
 		"two of a name":        {withAdditionalDisks(claimDisk("a", "x"), claimDisk("a", "y")), "spec.storage.additionalDisks[1].name: Duplicate"},
 		"disk like filesystem": {withAdditionalDisks(claimDisk("my-filesys", "x")), "spec.storage.filesystems[0].name: Duplicate"},
 		"reserved name":        {withAdditionalDisks(claimDisk("root", "x")), "the name is reserved"},
-		"ephemeral filesystem": {func(vs *v1beta1.VirtualServer) {
-			vs.Spec.Storage.Filesystems[0].VolumeSource = v1beta1.VolumeSource{Ephemeral: &v1beta1.EphemeralSource{
-				PersistentVolumeClaim: &v1beta1.PersistentVolumeClaimSource{ClaimName: "x"}}}
-		}, "spec.storage.filesystems[0].ephemeral: Forbidden: KubeVirt cannot keep"},
+		"ephemeral filesystem without claim": {func(vs *v1beta1.VirtualServer) {
+			vs.Spec.Storage.Filesystems[0].VolumeSource = v1beta1.VolumeSource{Ephemeral: &v1beta1.EphemeralSource{}}
+		}, "one volume source must be set"},
 		"ephemeral disk without claim": {withAdditionalDisks(v1beta1.AdditionalDisk{Name: "e",
 			VolumeSource: v1beta1.VolumeSource{Ephemeral: &v1beta1.EphemeralSource{}}}), "one volume source must be set"},
 	} {

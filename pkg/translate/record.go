@@ -23,6 +23,8 @@ type record struct {
 	MACAddress string `json:"macAddress,omitempty"`
 	// CloudInit stands for the user data, whose text is in a Secret.
 	CloudInit string `json:"cloudInit,omitempty"`
+	// Copied are the claims of which each run gets a copy, by the name of the filesystem.
+	Copied map[string]string `json:"copied,omitempty"`
 }
 
 func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInstanceTemplateSpec) record {
@@ -30,6 +32,7 @@ func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInst
 		CPUModel:   vs.Spec.Resources.CPU.Model,
 		MACAddress: vs.Spec.Network.MACAddress,
 		CloudInit:  cloudInitDigest(vs),
+		Copied:     EphemeralFilesystems(vs),
 	}
 	for _, volume := range template.Spec.Volumes {
 		r.Volumes = append(r.Volumes, volume.Name)

@@ -50,7 +50,7 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	c.add("spec.resources.cpu.model",
 		textOf(runs.Domain.CPU, want.Domain.CPU, cpuModel, runRecord.CPUModel), cpuModel(want.Domain.CPU))
 	c.add("spec.resources.gpu", gpuText(runs.Domain.Devices.GPUs), gpuText(want.Domain.Devices.GPUs))
-	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()))
+	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()), wantRecord.Copied, runRecord.Copied)
 	wantNIC, runsNIC := ourInterface(want), ourInterface(runs)
 	c.add("spec.network.macAddress",
 		textOf(runsNIC, wantNIC, macAddress, runRecord.MACAddress), macAddress(wantNIC))
@@ -61,7 +61,9 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	}
 	// KubeVirt changes nothing in a running machine as long as another change waits for a restart.
 	has := memoryOf(vmi)
-	if !sameMemory(has, want.Domain.Memory) && (len(c) > 0 || !memoryChangesLive(want, vmi)) {
+	// Nor in one whose next run has other volumes, as each run with a copy of a claim has.
+	fixed := len(c) > 0 || len(wantRecord.Copied) > 0
+	if !sameMemory(has, want.Domain.Memory) && (fixed || !memoryChangesLive(want, vmi)) {
 		c.add("spec.resources.memory", memoryText(has), memoryText(want.Domain.Memory))
 	}
 	return c

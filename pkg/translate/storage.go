@@ -11,6 +11,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/naming"
+	"tensorstack.dev/virtualserver/pkg/scratch"
 )
 
 const (
@@ -39,7 +40,7 @@ type attached struct {
 
 // attachments puts the root disk first and cloud-init last, so that the user's disks are vdb, vdc and so on in the order
 // of the spec.
-func attachments(vs *v1beta1.VirtualServer) (attached, field.ErrorList) {
+func attachments(vs *v1beta1.VirtualServer, copies map[string]string) (attached, field.ErrorList) {
 	var (
 		all    attached
 		errs   field.ErrorList
@@ -63,7 +64,7 @@ func attachments(vs *v1beta1.VirtualServer) (attached, field.ErrorList) {
 	for i, filesystem := range vs.Spec.Storage.Filesystems {
 		at := path.Child("filesystems").Index(i)
 		errs = append(errs, takeName(taken, filesystem.Name, at)...)
-		source, err := filesystemVolume(filesystem, at)
+		source, err := filesystemVolume(vs, filesystem, copies, at)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -140,15 +141,22 @@ func diskVolume(disk v1beta1.AdditionalDisk, at *field.Path) (kubevirtv1.VolumeS
 	}
 }
 
-// filesystemVolume refuses an ephemeral volume: KubeVirt shares the claim itself with the guest and makes no overlay, so
-// that writes would reach the claim.
-func filesystemVolume(filesystem v1beta1.Filesystem, at *field.Path) (kubevirtv1.VolumeSource, *field.Error) {
-	if filesystem.Ephemeral != nil {
-		return kubevirtv1.VolumeSource{}, field.Forbidden(at.Child("ephemeral"),
-			"KubeVirt cannot keep a filesystem's writes out of its PersistentVolumeClaim; "+
-				"use an additional disk, or persistentVolumeClaim with readOnly")
+// filesystemVolume gives an ephemeral claim a copy in its place, for each run another. KubeVirt shares the claim itself with
+// the guest and makes no overlay, so that writes would reach it.
+func filesystemVolume(vs *v1beta1.VirtualServer, filesystem v1beta1.Filesystem, copies map[string]string, at *field.Path) (kubevirtv1.VolumeSource, *field.Error) {
+	ephemeral := filesystem.Ephemeral
+	if ephemeral == nil || ephemeral.PersistentVolumeClaim == nil {
+		return sharedVolume(filesystem.VolumeSource, at)
 	}
-	return sharedVolume(filesystem.VolumeSource, at)
+	name := copies[filesystem.Name]
+	if name == "" {
+		name = scratch.Name(vs.Status.VM.Name, filesystem.Name, string(vs.UID))
+	}
+	return kubevirtv1.VolumeSource{PersistentVolumeClaim: &kubevirtv1.PersistentVolumeClaimVolumeSource{
+		PersistentVolumeClaimVolumeSource: corev1.PersistentVolumeClaimVolumeSource{
+			ClaimName: name, ReadOnly: ephemeral.PersistentVolumeClaim.ReadOnly,
+		},
+	}}, nil
 }
 
 // sharedVolume translates the sources that disks and filesystems have in common.

@@ -284,6 +284,11 @@ func (b *bench) fill() {
 	for i := range pods.Items {
 		add(b.caches.launchers, &pods.Items[i])
 	}
+	classes, err := b.kubernetes.StorageV1().StorageClasses().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range classes.Items {
+		add(b.caches.classes, &classes.Items[i])
+	}
 	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)
 	for i := range nodes.Items {

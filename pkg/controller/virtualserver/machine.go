@@ -145,6 +145,7 @@ func (p *pass) createMachine(ctx context.Context) error {
 // desiredMachine returns the VirtualMachine that the VirtualServer describes. With a run strategy it also carries the
 // version of the VirtualServer that asks for it.
 func (p *pass) desiredMachine(options translate.Options) (*kubevirtv1.VirtualMachine, error) {
+	options.Copies = p.copiesForNextRun()
 	desired, err := translate.VirtualMachine(p.vs, options)
 	if err != nil {
 		return nil, &problem{reason: reasonRefused, message: fmt.Sprintf("The spec cannot be realised: %v", err)}

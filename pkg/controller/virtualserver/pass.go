@@ -53,6 +53,8 @@ type pass struct {
 	secret   *corev1.Secret
 	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
 	launcher *corev1.Pod
+	// copying is what the copies of ephemeral claims wait for, or empty.
+	copying string
 	// found is what stands in the way.
 	found obstacles
 	// desired is the machine as it should be, nil if it is not wanted yet.
@@ -184,7 +186,7 @@ func (p *pass) reconcile(ctx context.Context) error {
 			return p.rehash(ctx)
 		}
 	}
-	return errors.Join(err, p.operate(ctx), p.removeObsolete(ctx), p.sweep(ctx))
+	return errors.Join(err, p.operate(ctx), p.reconcileCopies(ctx), p.removeObsolete(ctx), p.sweep(ctx))
 }
 
 // calm gives a machine that may not change otherwise the run strategy that is in force, if that starts nothing.

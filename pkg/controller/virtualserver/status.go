@@ -81,6 +81,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Claim:          p.claim,
 		ImporterPod:    p.caches.importerPod(namespace, name, p.claim),
 		Failure:        p.failures.of(p.key()),
+		Copying:        p.copying,
 		Now:            now,
 	}
 	p.found.note(&observed)
