@@ -21,11 +21,6 @@ import (
 )
 
 const (
-	// bootTimeout bounds the time from apply, or from a restart, to the guest's shell. An idle machine needs half a minute
-	// under emulation, one with other work ten times that.
-	bootTimeout = 8 * time.Minute
-	// commandTimeout bounds a command in the guest.
-	commandTimeout = 2 * time.Minute
 	// toolsImage is an image with BusyBox that real nodes have.
 	toolsImage = "docker.io/local/tools:lab"
 	// bashImage is one with bash, which can send datagrams.
@@ -35,6 +30,7 @@ const (
 // newEnvironment gives a test a namespace on real nodes. Where real nodes are asked for, simulated ones are a failure.
 func newEnvironment(t *testing.T) *framework.Environment {
 	t.Helper()
+	measureBoot(t)
 	t.Parallel()
 	e := framework.New(t)
 	if !e.Plane.RealNodes() {
