@@ -55,14 +55,20 @@ func (s Store) Prepare(ctx context.Context) (string, error) {
 		return "", err
 	}
 	store := filepath.Join(s.Folder, name)
-	if _, err := os.Stat(store); err == nil {
-		return store, nil
-	}
 	if err := os.MkdirAll(s.Folder, 0o755); err != nil {
 		return "", err
 	}
-	making := filepath.Join(s.Folder, ".making-"+name)
-	if err := os.RemoveAll(making); err != nil {
+	unlock, err := s.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(store); err == nil {
+		return store, nil
+	}
+	// The folder is this process' alone: a containerd whose launcher was killed may write into another one for a moment.
+	making, err := os.MkdirTemp(s.Folder, ".making-")
+	if err != nil {
 		return "", err
 	}
 	if err := s.make(ctx, making, archives); err != nil {
@@ -74,6 +80,22 @@ func (s Store) Prepare(ctx context.Context) (string, error) {
 	return store, os.Rename(making, store)
 }
 
+// lockName is the file by which launchers make stores one after the other.
+const lockName = ".lock"
+
+// lock waits until no other process makes a store here. The kernel unlocks for a process that dies.
+func (s Store) lock() (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(s.Folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock of %s: %w", s.Folder, err)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
 // removeOthers removes older stores and halves of stores. A node that runs has its own links to the files.
 func (s Store) removeOthers(keep string) error {
 	entries, err := os.ReadDir(s.Folder)
@@ -81,7 +103,7 @@ func (s Store) removeOthers(keep string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if entry.Name() == keep {
+		if entry.Name() == keep || entry.Name() == lockName {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(s.Folder, entry.Name())); err != nil {

@@ -12,6 +12,10 @@ import (
 // inPrivateMounts marks the process that privateMounts starts.
 const inPrivateMounts = "REALNODE_PRIVATE_MOUNTS"
 
+// The launcher's death kills this process by the signal that was set for its main thread. An exec from any other thread
+// would lose that, so the main goroutine stays on it.
+func init() { runtime.LockOSThread() }
+
 // privateMounts makes this process one with a mount namespace and a /run of its own, by running it again: a Go program cannot move
 // all its threads.
 func privateMounts() error {
@@ -22,7 +26,6 @@ func privateMounts() error {
 		// What a killed process leaves in its run-time folder goes with its namespace.
 		return unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
 	}
-	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("a mount namespace: %w", err)
 	}
