@@ -358,6 +358,43 @@ func TestRefusedChange(t *testing.T) {
 	}
 }
 
+// A restart is carried out although the change that it was meant for is refused, and says so.
+func TestRestartWhileTheChangeIsRefused(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"refused":   apierrors.NewBadRequest("too much memory"),
+		"forbidden": apierrors.NewForbidden(kubevirtv1.Resource("virtualmachines"), "x", errors.New("policy")),
+		"webhook":   apierrors.NewInternalError(errors.New("failed calling webhook")),
+		"taken":     nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, testServer())
+			b.settle("web")
+			vs := b.server("web")
+			vs.Spec.Resources.Memory = resource.MustParse("3Gi")
+			vs.Status.PendingOperation = &v1beta1.Operation{
+				Type: v1beta1.OperationRestart, FromRunStrategy: always, ToRunStrategy: always, InstanceUID: "old", Message: messageAsked,
+			}
+			b.update(vs)
+			vmi := instance("new", kubevirtv1.Scheduling)
+			vmi.Namespace, vmi.Name, vmi.Labels = testNamespace, vs.Status.VM.Name, map[string]string{translate.LabelUID: "vs-uid"}
+			b.kubevirt.instances[vs.Status.VM.Name] = vmi
+			b.kubevirt.fail = func(call string) error {
+				if call == "patch VirtualMachine" {
+					return refusal
+				}
+				return nil
+			}
+
+			_, _, err := b.pass("web")
+			assert.Equal(t, refusal != nil, err != nil)
+			status := b.server("web").Status
+			require.Len(t, status.Operations, 1)
+			assert.Equal(t, v1beta1.OperationSucceeded, status.Operations[0].Result)
+			assert.Equal(t, refusal != nil, status.Operations[0].Message == messageOldSpec, status.Operations[0].Message)
+		})
+	}
+}
+
 // Another change of the queue came first. That is no problem of the machine's.
 func TestLostRaceIsTriedAgain(t *testing.T) {
 	queueChanged := apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", "the test failed", 0, false)
