@@ -88,9 +88,8 @@ func (v *verdict) roomText() string {
 func importerVerdict(o Observed) (refused, waits string) {
 	said := verdictOn(o.ImporterPod)
 	switch {
-	case o.ImporterPod == nil:
-		return "no node takes the importer", ""
 	case said == nil:
+		// There is no pod any more, or not yet, or it has a node.
 		return "", "waiting for the importer to start"
 	case said.about == aboutUnboundClaim, said.about == aboutMissingClaim:
 		return "", "waiting for its volume"

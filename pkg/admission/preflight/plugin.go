@@ -143,7 +143,7 @@ func (p *Plugin) warnings(ctx context.Context, namespace string, updated, old *t
 		warnings = append(warnings, p.claimWarnings(namespace, spec, path.Child("storage"))...)
 	}
 	if old == nil && p.quotasSynced() {
-		warnings = append(warnings, p.quotaWarnings(namespace, spec)...)
+		warnings = append(warnings, p.quotaWarnings(namespace, spec, kubeVirt.importer)...)
 	}
 	return append(warnings, p.lookupWarnings(ctx, namespace, spec, path.Child("storage"))...)
 }

@@ -17,7 +17,7 @@ import (
 
 // quotaWarnings compares the machine's needs with what the quotas of the namespace leave. Quotas with scopes are left out:
 // which pods they count depends on fields that KubeVirt sets.
-func (p *Plugin) quotaWarnings(namespace string, spec *tensorstack.VirtualServerSpec) []string {
+func (p *Plugin) quotaWarnings(namespace string, spec *tensorstack.VirtualServerSpec, importer corev1.ResourceRequirements) []string {
 	quotas, err := p.quotas.ResourceQuotas(namespace).List(labels.Everything())
 	if err != nil {
 		return nil
@@ -47,7 +47,7 @@ func (p *Plugin) quotaWarnings(namespace string, spec *tensorstack.VirtualServer
 			}
 		}
 	}
-	for _, text := range importShortfalls(spec, told, quotas, p.limitRanges(namespace)) {
+	for _, text := range importShortfalls(spec, importer, told, quotas, p.limitRanges(namespace)) {
 		warnings = append(warnings, "spec.storage.root: "+text+": the import waits until there is room")
 	}
 	return warnings
@@ -65,10 +65,13 @@ func (p *Plugin) limitRanges(namespace string) []*corev1.LimitRange {
 }
 
 // importShortfalls says what the import does not get, unless that was told of the machine.
-func importShortfalls(spec *tensorstack.VirtualServerSpec, told map[corev1.ResourceName]bool, quotas []*corev1.ResourceQuota, ranges []*corev1.LimitRange) []string {
+func importShortfalls(
+	spec *tensorstack.VirtualServerSpec, importer corev1.ResourceRequirements, told map[corev1.ResourceName]bool,
+	quotas []*corev1.ResourceQuota, ranges []*corev1.LimitRange,
+) []string {
 	source := &spec.Storage.Root.Source
 	scratch := source.PVC == nil && source.Snapshot == nil && source.Blank == nil && source.Upload == nil
-	need := limits.Import(spec.Storage.Root.PVC.Size, scratch)
+	need := limits.Import(spec.Storage.Root.PVC.Size, scratch, importer)
 	for name := range told {
 		delete(need.Quota, name)
 	}
