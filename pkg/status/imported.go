@@ -181,13 +181,6 @@ func importStatus(o Observed) *v1beta1.ImportStatus {
 	return status
 }
 
-func noTextIf(condition bool, text string) string {
-	if condition {
-		return ""
-	}
-	return text
-}
-
 // importProblem returns what keeps the import from going on, or nothing if it goes on.
 func importProblem(o Observed, status *v1beta1.ImportStatus) (reason, message string) {
 	dataVolume, name := o.DataVolume, o.DataVolume.Name

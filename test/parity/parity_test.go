@@ -70,6 +70,11 @@ func TestCompare(t *testing.T) {
 		used := make([]bool, len(test.allowed))
 		assert.Len(t, Compare("scenario", golden, test.got, test.side, test.allowed, used), test.lines, what)
 	}
+	flickers := Recording{"a": {"1", "2", "1"}}
+	passing := []Difference{{Value: "2", Only: Passing}}
+	assert.Empty(t, Compare("s", flickers, Recording{}, OnlySimulated, passing, make([]bool, 1)), "what does not change is not recorded")
+	assert.Empty(t, Compare("s", Recording{}, flickers, OnlySimulated, passing, make([]bool, 1)))
+	assert.Len(t, Compare("s", Recording{"a": {"1"}}, Recording{}, OnlySimulated, passing, make([]bool, 1)), 1, "an aspect that is new does")
 	used := make([]bool, 2)
 	Compare("s", golden, golden, OnlyReal, []Difference{{Value: "2", Only: Passing}, {Value: "z", Only: Passing}}, used)
 	assert.Equal(t, []bool{true, false}, used)
