@@ -39,7 +39,6 @@ type modelInstance struct {
 
 type modelCopy struct {
 	Copy
-	uid     int
 	writers string
 }
 

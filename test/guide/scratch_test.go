@@ -176,39 +176,12 @@ func TestEphemeralFileSystemWhateverDies(t *testing.T) {
 	const name, given = "whatever-dies", "doomed folder given link first"
 	g := begins(e, name, controlplane.SnapshotClass)
 	before := filesOf(e, "pvc-name")
-	machine := e.MachineName(name)
-	for _, step := range []struct{ after, resource, path string }{
-		{"an instance is there", "vmi", "{.items[*].metadata.uid}"},
-		{"a snapshot is there", "volumesnapshots", "{.items[*].metadata.name}"},
-		{"the snapshot is ready", "volumesnapshots", "{.items[?(@.status.readyToUse==true)].metadata.name}"},
-		{"the copy is begun", "dv", "{.items[*].metadata.annotations.tensorstack\\.dev/instance-uid}"},
-		{"the copy is filled", "dv", "{.items[?(@.status.phase==\"Succeeded\")].metadata.annotations.tensorstack\\.dev/instance-uid}"},
-		{"the machine runs", "vmi", "{.items[?(@.status.phase==\"Running\")].metadata.uid}"},
-	} {
-		t.Run("the product is killed when "+step.after, func(t *testing.T) {
-			e := withT(e, t)
-			g := g.in(t)
-			require.Equal(t, given, g.mounts())
-			g.writes()
-			gone := e.Get(name).Status.VM.InstanceUID
-			past := e.MustKubectl("get", step.resource, "-l", "tensorstack.dev/virtual-machine="+machine, "-o", "jsonpath="+step.path)
-			e.MustOperate(name, "restart")
-			e.Within(bootTimeout, step.after, func() error {
-				// A snapshot serves for seconds only, and may be missed. The machine that runs is the last step.
-				running := e.MustKubectl("get", "vmi", "-o", "jsonpath={.items[?(@.status.phase==\"Running\")].metadata.uid}")
-				now := e.MustKubectl("get", step.resource, "-l", "tensorstack.dev/virtual-machine="+machine, "-o", "jsonpath="+step.path)
-				if now != "" && now != past || running != "" && running != string(gone) {
-					return nil
-				}
-				return fmt.Errorf("%q is what there is", now)
-			})
-			require.NoError(t, e.Plane.Kill(e.Context, controlplane.Product))
-			require.NoError(t, e.Plane.StartComponent(e.Context, controlplane.Product))
-			boot(e, name, string(gone))
-			assert.Equal(t, before, filesOf(e, "pvc-name"))
-		})
-		g = boot(e, name, "")
-	}
+	require.Equal(t, given, g.mounts())
+	g.writes()
+	gone := e.Get(name).Status.VM.InstanceUID
+	killedAtEachStep(e, name, string(gone))
+	g = boot(e, name, string(gone))
+	assert.Equal(t, before, filesOf(e, "pvc-name"))
 	require.Equal(t, given, g.mounts())
 	g.writes()
 
@@ -219,4 +192,45 @@ func TestEphemeralFileSystemWhateverDies(t *testing.T) {
 	g = boot(e, name, string(vs.Status.VM.InstanceUID))
 	assert.Equal(t, given, g.mounts(), "what was written before the loss is gone")
 	assert.Equal(t, before, filesOf(e, "pvc-name"))
+}
+
+// killedAtEachStep restarts the machine and kills the product each time that the next run has come one step further. Nothing goes
+// on while the product is down, so that it is killed between any two of its steps.
+func killedAtEachStep(e *framework.Environment, name, gone string) {
+	e.T.Helper()
+	of := "tensorstack.dev/virtual-machine=" + e.MachineName(name)
+	seen := func(resource, path string) string {
+		return e.MustKubectl("get", resource, "-l", of, "-o", "jsonpath="+path)
+	}
+	const copies = "{.items[*].metadata.annotations.tensorstack\\.dev/instance-uid}"
+	steps := []struct{ after, resource, path string }{
+		{"an instance is there", "vmi", "{.items[*].metadata.uid}"},
+		{"a snapshot is there", "volumesnapshots", "{.items[*].metadata.name}"},
+		{"the snapshot is ready", "volumesnapshots", "{.items[?(@.status.readyToUse==true)].metadata.name}"},
+		{"the copy is begun", "dv", copies},
+		{"the copy is filled", "dv", strings.Replace(copies, "[*]", `[?(@.status.phase=="Succeeded")]`, 1)},
+		{"the machine runs", "vmi", `{.items[?(@.status.phase=="Running")].metadata.uid}`},
+	}
+	past := make([]string, len(steps))
+	for i, step := range steps {
+		past[i] = seen(step.resource, step.path)
+	}
+	e.MustOperate(name, "restart")
+	for i, step := range steps {
+		e.Within(bootTimeout, step.after, func() error {
+			// A snapshot lasts for seconds, and is missed by who looks late. What comes after it is not.
+			last := len(steps) - 1
+			running := seen(steps[last].resource, steps[last].path)
+			if now := seen(step.resource, step.path); now != "" && now != past[i] || running != "" && running != gone {
+				return nil
+			}
+			if begun := seen("dv", copies); step.resource == "volumesnapshots" && begun != "" && begun != past[3] {
+				return nil
+			}
+			return fmt.Errorf("not yet")
+		})
+		require.NoError(e.T, e.Plane.Kill(e.Context, controlplane.Product))
+		require.NoError(e.T, e.Plane.StartComponent(e.Context, controlplane.Product))
+		e.T.Logf("the product was killed when %s", step.after)
+	}
 }
