@@ -1,18 +1,17 @@
 package translate
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 // Options are what the controller says about a VirtualMachine beside the spec.
@@ -88,20 +87,11 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 // to do so; migration is not supported here, and for most machines not possible. A change of cores waits for a restart
 // and is reported. maxSockets 1 keeps KubeVirt from reserving four times the CPUs for such a change.
 func cpuOf(cpu v1beta1.CPU) (*kubevirtv1.CPU, *field.Error) {
-	cores, err := Cores(cpu.Cores)
+	cores, err := quantity.Cores(cpu.Cores)
 	if err != nil {
 		return nil, field.Invalid(field.NewPath("spec", "resources", "cpu", "cores"), cpu.Cores.String(), err.Error())
 	}
 	return &kubevirtv1.CPU{Cores: cores, Sockets: 1, MaxSockets: 1, Threads: 1, Model: cpu.Model}, nil
-}
-
-// Cores returns the number of cores, which may be written as a number or as text. It is at least 1.
-func Cores(cores intstr.IntOrString) (uint32, error) {
-	parsed, err := strconv.ParseUint(cores.String(), 10, 32)
-	if err != nil || parsed == 0 {
-		return 0, fmt.Errorf("must be a whole number of at least 1, such as 2 or \"2\"")
-	}
-	return uint32(parsed), nil
 }
 
 // gpuPrefix is what the names of our GPUs start with.

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
-	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/limits"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 // quotaWarnings compares the machine's needs with what the quotas of the namespace leave. Quotas with scopes are left out:
@@ -84,7 +84,7 @@ func machineLimits(spec *tensorstack.VirtualServerSpec) limits.Need {
 }
 
 func machineNeed(spec *tensorstack.VirtualServerSpec) limits.Need {
-	cores, err := validation.Cores(spec.Resources.CPU.Cores)
+	cores, err := quantity.Cores(spec.Resources.CPU.Cores)
 	if err != nil {
 		cores = 0
 	}
