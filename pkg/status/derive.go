@@ -37,6 +37,7 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 	status.PrintableStatus = f.printable()
 	f.setConditions(&status)
 	f.setGuest(&status)
+	status.Service = f.service()
 	status.Message = f.message(status.PrintableStatus)
 	setTransition(&status, f.before.PrintableStatus, o.Now)
 	return status

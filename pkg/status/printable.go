@@ -8,6 +8,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // FromKubeVirt maps the printable status of a VirtualMachine to ours. It is total: whatever KubeVirt may add is Unknown.
@@ -136,7 +137,7 @@ func (f *facts) unschedulable() (message string, is bool) {
 			return condition.Message, refused && !f.verdictIsOld(condition.Message)
 		}
 	}
-	return "", false
+	return f.schedulerMissing()
 }
 
 // verdictIsOld says that the scheduler's word is old: it was about a claim, and the only claim of the machine holds its
@@ -144,7 +145,8 @@ func (f *facts) unschedulable() (message string, is bool) {
 func (f *facts) verdictIsOld(message string) bool {
 	aboutClaim := strings.Contains(message, "unbound immediate PersistentVolumeClaims") ||
 		strings.Contains(message, `persistentvolumeclaim "`)
-	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
+	there := f.imported.done && (!translate.MakesRootDisk(f.vs) ||
+		f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost)
 	if absent := f.absent(); absent != nil && absent.Kind == KindClaim {
 		// No node is at fault.
 		return aboutClaim
@@ -157,7 +159,8 @@ func (f *facts) hasOtherClaims() bool {
 		return source.PersistentVolumeClaim != nil || source.Ephemeral != nil
 	}
 	storage := &f.vs.Spec.Storage
-	return slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
+	return storage.Root.PersistentVolumeClaim != nil ||
+		slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
 		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 
@@ -175,7 +178,8 @@ func (f *facts) claimMissing() bool {
 
 // claimsAreThere says that every claim of the machine was seen.
 func (f *facts) claimsAreThere() bool {
-	return f.LookedUp && f.absent() == nil && f.Claim != nil && f.Claim.DeletionTimestamp == nil
+	root := !translate.MakesRootDisk(f.vs) || f.Claim != nil && f.Claim.DeletionTimestamp == nil
+	return f.LookedUp && f.absent() == nil && root
 }
 
 // isStopping says whether the machine was told to stop, or its pod to go, but its instance is not being deleted yet.

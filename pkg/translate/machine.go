@@ -3,9 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -58,14 +56,16 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 		Domain: kubevirtv1.DomainSpec{
 			CPU:      cpu,
 			Memory:   &kubevirtv1.Memory{Guest: ptr.To(vs.Spec.Resources.Memory.DeepCopy())},
-			Firmware: &kubevirtv1.Firmware{UUID: firmwareUUID(vs.UID)},
+			Firmware: firmwareOf(vs),
+			Features: featuresOf(vs),
 			Devices: kubevirtv1.Devices{
 				Disks:       attached.disks,
 				Filesystems: attached.filesystems,
 				GPUs:        gpus(vs.Spec.Resources.GPU),
 				Interfaces:  []kubevirtv1.Interface{networkInterface(network)},
 				// Without this KubeVirt refuses usbredir. It only adds empty slots; who may plug something in is a right of its own.
-				ClientPassthrough: &kubevirtv1.ClientPassthroughDevices{},
+				ClientPassthrough:     &kubevirtv1.ClientPassthroughDevices{},
+				UseVirtioTransitional: copyOf(vs.Spec.UseVirtioTransitional),
 			},
 		},
 		Volumes:   attached.volumes,
@@ -74,7 +74,9 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 		DNSConfig: dnsConfig(network),
 		// Live migration is not supported, so a drained node shuts the machine down as it would a pod.
 		EvictionStrategy: ptr.To(kubevirtv1.EvictionStrategyNone),
+		Hostname:         hostname(vs),
 	}
+	place(vs, template)
 	template.ObjectMeta.Annotations = map[string]string{
 		AnnotationName:    vs.Name,
 		AnnotationApplied: recordOf(vs, template).String(),
@@ -106,12 +108,4 @@ func gpus(gpu *v1beta1.GPU) []kubevirtv1.GPU {
 		devices = append(devices, kubevirtv1.GPU{Name: gpuPrefix + strconv.Itoa(int(i)), DeviceName: gpu.Type})
 	}
 	return devices
-}
-
-// firmwareUUID derives the UUID of the firmware from the UID of the VirtualServer. Cloud-init takes it for the identity of
-// the machine: with a new one it would set the machine up anew. KubeVirt would choose a random UUID at creation, which
-// would be lost when somebody deletes the VirtualMachine and we make it again.
-func firmwareUUID(uid types.UID) types.UID {
-	space := uuid.NewSHA1(uuid.NameSpaceDNS, []byte("virtualservers."+v1beta1.GroupName))
-	return types.UID(uuid.NewSHA1(space, []byte(uid)).String())
 }

@@ -137,6 +137,7 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	row("CPU, memory", sizes(vs))
 	row("Node", status.Node)
 	row("Addresses", strings.Join(status.IPAddresses, ", "))
+	writeService(row, status.Service)
 	if status.GuestOS != nil {
 		row("Guest", status.GuestOS.PrettyName)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/status"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // heartbeatTimeout is how old the heartbeat of a node's virt-handler may be before the machine counts as lost. It is the
@@ -35,7 +36,7 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		derived = status.Derive(observed)
 	}
 	setReconciled(&derived, p.problem, p.vs.Generation, now)
-	p.lookAgain(&derived, observed.Node, now)
+	p.lookAgain(&derived, observed, now)
 
 	p.wake(ctx, observed)
 
@@ -79,6 +80,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Instance:       p.instance,
 		DataVolume:     p.volume,
 		Claim:          p.claim,
+		Service:        p.service,
 		ImporterPod:    p.caches.importerPod(namespace, name, p.claim),
 		Failure:        p.failures.of(p.key()),
 		Now:            now,
@@ -95,6 +97,9 @@ func (p *pass) observe(now time.Time) status.Observed {
 		}
 	} else {
 		observed.LauncherPod, _ = p.caches.launcherPod(namespace, name, nil)
+	}
+	if !translate.MakesRootDisk(p.vs) {
+		return observed
 	}
 	class := p.vs.Spec.Storage.Root.PVC.StorageClassName
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
@@ -127,9 +132,10 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 }
 
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
-// down, when an import has stood still for too long, and when a node that was marked has been silent for too long.
-func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, node *corev1.Node, now time.Time) {
-	times := []time.Time{status.StallsAt(derived.Import), silentAt(node), p.found.again}
+// down, when an import has stood still for too long, and when a node that was marked, or a scheduler, has been silent for too
+// long.
+func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, observed status.Observed, now time.Time) {
+	times := []time.Time{status.StallsAt(derived.Import), silentAt(observed.Node), status.SchedulerSilentAt(observed), p.found.again}
 	if derived.StopDeadline != nil {
 		times = append(times, derived.StopDeadline.Time)
 	}
