@@ -19,7 +19,7 @@ import (
 // but not for one that it uses through a throw-away overlay. A guest that runs keeps the disk that it has.
 func (p *pass) held() bool {
 	runs := p.instance != nil && p.instance.Status.Phase == kubevirtv1.Running
-	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
+	return translate.MakesRootDisk(p.vs) && p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
 }
 
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before, unless it still belongs
