@@ -23,6 +23,8 @@ type record struct {
 	MACAddress string `json:"macAddress,omitempty"`
 	// CloudInit stands for the user data, whose text is in a Secret.
 	CloudInit string `json:"cloudInit,omitempty"`
+	// SSHKeys is the Secret of public keys.
+	SSHKeys string `json:"sshKeys,omitempty"`
 }
 
 func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInstanceTemplateSpec) record {
@@ -30,6 +32,9 @@ func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInst
 		CPUModel:   vs.Spec.Resources.CPU.Model,
 		MACAddress: vs.Spec.Network.MACAddress,
 		CloudInit:  cloudInitDigest(vs),
+	}
+	if keys := vs.Spec.SSHKeys; keys != nil {
+		r.SSHKeys = keys.SecretRef.Name
 	}
 	for _, volume := range template.Spec.Volumes {
 		r.Volumes = append(r.Volumes, volume.Name)

@@ -64,6 +64,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.SecretSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ServiceAccountSource"):
 		return &tensorstackv1beta1.ServiceAccountSourceApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("SSHKeys"):
+		return &tensorstackv1beta1.SSHKeysApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Storage"):
 		return &tensorstackv1beta1.StorageApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("VirtualMachineReference"):

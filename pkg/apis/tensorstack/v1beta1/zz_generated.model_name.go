@@ -146,6 +146,11 @@ func (in RunningResources) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SSHKeys) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.SSHKeys"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretSource) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.SecretSource"
 }

@@ -27,6 +27,7 @@ func validateSpec(spec *tensorstack.VirtualServerSpec, path *field.Path) field.E
 	errs = append(errs, validateStorage(&spec.Storage, path.Child("storage"))...)
 	errs = append(errs, validateNetwork(&spec.Network, path.Child("network"))...)
 	errs = append(errs, validateCloudInit(spec, path)...)
+	errs = append(errs, validateSSHKeys(spec, path.Child("sshKeys"))...)
 	return errs
 }
 
