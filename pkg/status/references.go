@@ -45,6 +45,9 @@ func References(spec *v1beta1.VirtualServerSpec) []Reference {
 	if claim := spec.Storage.Root.PersistentVolumeClaim; claim != nil {
 		found = append(found, Reference{Kind: KindClaim, Name: claim.ClaimName, Field: "spec.storage.root.persistentVolumeClaim"})
 	}
+	if keys := spec.SSHKeys; keys != nil {
+		found = append(found, Reference{Kind: KindSecret, Name: keys.SecretRef.Name, Field: "spec.sshKeys.secretRef"})
+	}
 	for i := range spec.Storage.AdditionalDisks {
 		found = append(found, referencesOf(&spec.Storage.AdditionalDisks[i].VolumeSource, fmt.Sprintf("spec.storage.additionalDisks[%d]", i))...)
 	}

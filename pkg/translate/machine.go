@@ -75,6 +75,8 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 		Networks:  []kubevirtv1.Network{*kubevirtv1.DefaultPodNetwork()},
 		DNSPolicy: network.DNSPolicy,
 		DNSConfig: dnsConfig(network),
+
+		AccessCredentials: accessCredentials(vs.Spec.SSHKeys),
 		// Live migration is not supported, so a drained node shuts the machine down as it would a pod.
 		EvictionStrategy: ptr.To(kubevirtv1.EvictionStrategyNone),
 		Hostname:         hostname(vs),

@@ -12,9 +12,9 @@ import (
 //
 // Ours are: our labels and annotations, the run strategy if desired has one, and in the template the CPU topology and
 // model, the memory of the guest, our disks, filesystems, volumes, GPUs, network and interface by their names, the slots
-// for USB redirection, the DNS settings and the eviction strategy; and of the firmware and the placement what the user says,
-// see record. Everything else stays: defaults of webhooks, labels of other tools, hotplugged volumes, the UUID of the firmware,
-// the hostname.
+// for USB redirection, the DNS settings, the public keys and the eviction strategy; and of the firmware and the placement what the
+// user says, see record. Everything else stays: defaults of webhooks, labels of other tools, hotplugged volumes, the UUID of the
+// firmware, the hostname.
 func MergeVirtualMachine(live, desired *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, bool) {
 	merged := live.DeepCopy()
 	desired = desired.DeepCopy()
@@ -48,6 +48,7 @@ func mergeTemplate(live, desired *kubevirtv1.VirtualMachineInstanceTemplateSpec)
 	mergeDomain(&spec.Domain, &want.Domain, before, after)
 	spec.Volumes = mergeNamed(spec.Volumes, want.Volumes, volumeName, before.ownVolumes(), mergeVolume)
 	spec.Networks = mergeNamed(spec.Networks, want.Networks, networkName, nil, mergeNetwork)
+	spec.AccessCredentials = mergeAccessCredentials(spec.AccessCredentials, want.AccessCredentials, before)
 	spec.DNSPolicy = want.DNSPolicy
 	spec.DNSConfig = want.DNSConfig
 	spec.EvictionStrategy = want.EvictionStrategy

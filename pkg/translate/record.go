@@ -33,6 +33,8 @@ type record struct {
 	SMM bool `json:"smm,omitempty"`
 	// Fields are what the user said in the fields of recordedFields.
 	Fields map[string]string `json:"fields,omitempty"`
+	// SSHKeys is the Secret of public keys.
+	SSHKeys string `json:"sshKeys,omitempty"`
 }
 
 func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInstanceTemplateSpec) record {
@@ -45,6 +47,9 @@ func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInst
 		Fields:     recordedFields(vs, template),
 	}
 	r.NodeSelector = slices.Sorted(maps.Keys(template.Spec.NodeSelector))
+	if keys := vs.Spec.SSHKeys; keys != nil {
+		r.SSHKeys = keys.SecretRef.Name
+	}
 	for _, volume := range template.Spec.Volumes {
 		r.Volumes = append(r.Volumes, volume.Name)
 	}

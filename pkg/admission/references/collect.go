@@ -69,6 +69,9 @@ func machineReferences(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 	if spec.CloudInitSecretRef != nil {
 		add(secret, spec.CloudInitSecretRef.Name, readByGuest, path.Child("cloudInitSecretRef"))
 	}
+	if spec.SSHKeys != nil {
+		add(secret, spec.SSHKeys.SecretRef.Name, readByGuest, path.Child("sshKeys", "secretRef"))
+	}
 	volume := func(volume *tensorstack.VolumeSource, path *field.Path) {
 		if volume.Secret != nil {
 			add(secret, volume.Secret.SecretName, readByGuest, path.Child("secret"))

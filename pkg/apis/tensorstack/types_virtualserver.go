@@ -79,6 +79,8 @@ type VirtualServerSpec struct {
 	// cloudInitSecretRef names a Secret in the same namespace whose key "userdata" holds the cloud-init user data.
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	CloudInitSecretRef *corev1.LocalObjectReference
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	SSHKeys *SSHKeys
 }
 
 // Resources are the CPU, memory and GPUs of a machine.

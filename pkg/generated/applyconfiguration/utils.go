@@ -92,6 +92,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.ServiceAccountSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ServiceStatus"):
 		return &tensorstackv1beta1.ServiceStatusApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("SSHKeys"):
+		return &tensorstackv1beta1.SSHKeysApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Storage"):
 		return &tensorstackv1beta1.StorageApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("T9kScheduler"):

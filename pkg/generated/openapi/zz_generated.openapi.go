@@ -442,6 +442,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.RootDiskClaim{}.OpenAPIModelName():                                                        schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref),
 		v1beta1.RootDiskVolume{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_RootDiskVolume(ref),
 		v1beta1.RunningResources{}.OpenAPIModelName():                                                     schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref),
+		v1beta1.SSHKeys{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_SSHKeys(ref),
 		v1beta1.Scheduler{}.OpenAPIModelName():                                                            schema_pkg_apis_tensorstack_v1beta1_Scheduler(ref),
 		v1beta1.SecretSource{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_SecretSource(ref),
 		v1beta1.ServiceAccountSource{}.OpenAPIModelName():                                                 schema_pkg_apis_tensorstack_v1beta1_ServiceAccountSource(ref),
@@ -22942,6 +22943,48 @@ func schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref common.ReferenceCa
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_SSHKeys(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SSHKeys are public SSH keys, and how they come into the guest. Without users cloud-init hands them to the default user of the image, once, at the first boot. With users the guest agent writes them, for as long as the machine runs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"secretRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secretRef names a Secret in the same namespace that holds public keys as they stand in an authorized_keys file. Its keys may have any names. The name of the Secret has at most 51 lower-case letters, digits and dashes, because KubeVirt makes the name of a volume of it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.LocalObjectReference{}.OpenAPIModelName()),
+						},
+					},
+					"users": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "users are the users of the guest whose authorized_keys file holds exactly these keys. The guest agent writes it, also when the Secret changes: the image needs qemu-guest-agent, and the users must exist. Leave it empty for an image with cloud-init, whose default user gets the keys at the first boot. At most 16.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"secretRef"},
+			},
+		},
+		Dependencies: []string{
+			v1.LocalObjectReference{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_Scheduler(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -23704,12 +23747,18 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerSpec(ref common.ReferenceC
 							Ref:         ref(v1.LocalObjectReference{}.OpenAPIModelName()),
 						},
 					},
+					"sshKeys": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sshKeys are the public SSH keys whose owners may log in to the machine.",
+							Ref:         ref(v1beta1.SSHKeys{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"resources", "storage"},
 			},
 		},
 		Dependencies: []string{
-			v1.Affinity{}.OpenAPIModelName(), v1.LocalObjectReference{}.OpenAPIModelName(), v1.Toleration{}.OpenAPIModelName(), v1.TopologySpreadConstraint{}.OpenAPIModelName(), v1beta1.Firmware{}.OpenAPIModelName(), v1beta1.Network{}.OpenAPIModelName(), v1beta1.Resources{}.OpenAPIModelName(), v1beta1.Scheduler{}.OpenAPIModelName(), v1beta1.Storage{}.OpenAPIModelName()},
+			v1.Affinity{}.OpenAPIModelName(), v1.LocalObjectReference{}.OpenAPIModelName(), v1.Toleration{}.OpenAPIModelName(), v1.TopologySpreadConstraint{}.OpenAPIModelName(), v1beta1.Firmware{}.OpenAPIModelName(), v1beta1.Network{}.OpenAPIModelName(), v1beta1.Resources{}.OpenAPIModelName(), v1beta1.SSHKeys{}.OpenAPIModelName(), v1beta1.Scheduler{}.OpenAPIModelName(), v1beta1.Storage{}.OpenAPIModelName()},
 	}
 }
 

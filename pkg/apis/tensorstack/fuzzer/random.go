@@ -39,6 +39,10 @@ func VirtualServer(source *rand.Rand) *v1beta1.VirtualServer {
 	if g.rarely() {
 		vs.Spec.CloudInitSecretRef = &corev1.LocalObjectReference{Name: g.name()}
 	}
+	if g.rarely() {
+		vs.Spec.SSHKeys = &v1beta1.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: g.name()},
+			Users: pick(g, nil, []string{"ubuntu"}, []string{"a", "b"}, []string{"a", "a"}, []string{"-a"}, []string{""})}
+	}
 	return vs
 }
 

@@ -91,6 +91,9 @@ type VirtualServerSpec struct {
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	// +optional
 	CloudInitSecretRef *corev1.LocalObjectReference `json:"cloudInitSecretRef,omitempty"`
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	// +optional
+	SSHKeys *SSHKeys `json:"sshKeys,omitempty"`
 }
 
 // Resources are the CPU, memory and GPUs of a machine.

@@ -206,6 +206,11 @@ func (in RunningResources) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SSHKeys) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.SSHKeys"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Scheduler) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.Scheduler"
 }

@@ -30,6 +30,7 @@ func validateSpec(spec *tensorstack.VirtualServerSpec, path *field.Path) field.E
 	errs = append(errs, validatePlacement(&spec.Placement, path)...)
 	errs = append(errs, validateScheduler(spec, path)...)
 	errs = append(errs, validateCloudInit(spec, path)...)
+	errs = append(errs, validateSSHKeys(spec, path.Child("sshKeys"))...)
 	return errs
 }
 

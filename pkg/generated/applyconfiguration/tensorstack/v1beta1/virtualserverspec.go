@@ -38,6 +38,8 @@ type VirtualServerSpecApplyConfiguration struct {
 	// cloudInitSecretRef names a Secret in the same namespace whose key "userdata" holds the cloud-init user data.
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	CloudInitSecretRef *v1.LocalObjectReference `json:"cloudInitSecretRef,omitempty"`
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	SSHKeys *SSHKeysApplyConfiguration `json:"sshKeys,omitempty"`
 }
 
 // VirtualServerSpecApplyConfiguration constructs a declarative configuration of the VirtualServerSpec type for use with
@@ -173,5 +175,13 @@ func (b *VirtualServerSpecApplyConfiguration) WithCloudInit(value string) *Virtu
 // If called multiple times, the CloudInitSecretRef field is set to the value of the last call.
 func (b *VirtualServerSpecApplyConfiguration) WithCloudInitSecretRef(value v1.LocalObjectReference) *VirtualServerSpecApplyConfiguration {
 	b.CloudInitSecretRef = &value
+	return b
+}
+
+// WithSSHKeys sets the SSHKeys field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SSHKeys field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithSSHKeys(value *SSHKeysApplyConfiguration) *VirtualServerSpecApplyConfiguration {
+	b.SSHKeys = value
 	return b
 }
