@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -126,7 +127,13 @@ func newClients(config Config) (virtualserver.Clients, error) {
 	if err != nil {
 		return virtualserver.Clients{}, fmt.Errorf("create the client for VirtualServers: %w", err)
 	}
-	return virtualserver.Clients{Kubernetes: kubernetesClient, KubeVirt: kubevirtClient, VirtualServers: loopback}, nil
+	snapshots, err := snapshotclient.NewForConfig(kubernetesConfig)
+	if err != nil {
+		return virtualserver.Clients{}, fmt.Errorf("create the client for VolumeSnapshots: %w", err)
+	}
+	return virtualserver.Clients{
+		Kubernetes: kubernetesClient, KubeVirt: kubevirtClient, VirtualServers: loopback, Snapshots: snapshots,
+	}, nil
 }
 
 func userAgent(config *rest.Config, part string) *rest.Config {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -39,6 +40,8 @@ type Clients struct {
 	KubeVirt KubeVirt
 	// VirtualServers reads and writes VirtualServers in our own API server.
 	VirtualServers versioned.Interface
+	// Snapshots makes and deletes VolumeSnapshots with the same identity. It may be nil: then none are made.
+	Snapshots snapshotclient.Interface
 }
 
 // Controller reconciles VirtualServers for as long as this process leads. It is used once.
