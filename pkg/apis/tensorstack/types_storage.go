@@ -117,7 +117,7 @@ type VolumeSource struct {
 	// persistentVolumeClaim uses a PersistentVolumeClaim of the same namespace.
 	PersistentVolumeClaim *PersistentVolumeClaimSource
 	// ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or
-	// restarts.
+	// restarts. A filesystem gets a copy of the volume for each run instead of an overlay.
 	Ephemeral *EphemeralSource
 	// configMap shows the entries of a ConfigMap as files, read-only.
 	ConfigMap *ConfigMapSource

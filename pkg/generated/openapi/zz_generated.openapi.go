@@ -21199,7 +21199,7 @@ func schema_pkg_apis_tensorstack_v1beta1_AdditionalDisk(ref common.ReferenceCall
 					},
 					"ephemeral": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts.",
+							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts. A filesystem gets a copy of the volume for each run instead of an overlay.",
 							Ref:         ref(v1beta1.EphemeralSource{}.OpenAPIModelName()),
 						},
 					},
@@ -21624,7 +21624,7 @@ func schema_pkg_apis_tensorstack_v1beta1_Filesystem(ref common.ReferenceCallback
 					},
 					"ephemeral": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts.",
+							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts. A filesystem gets a copy of the volume for each run instead of an overlay.",
 							Ref:         ref(v1beta1.EphemeralSource{}.OpenAPIModelName()),
 						},
 					},
@@ -23993,7 +23993,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VolumeSource(ref common.ReferenceCallba
 					},
 					"ephemeral": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts.",
+							Description: "ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or restarts. A filesystem gets a copy of the volume for each run instead of an overlay.",
 							Ref:         ref(v1beta1.EphemeralSource{}.OpenAPIModelName()),
 						},
 					},

@@ -139,7 +139,7 @@ type VolumeSource struct {
 	// +optional
 	PersistentVolumeClaim *PersistentVolumeClaimSource `json:"persistentVolumeClaim,omitempty"`
 	// ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or
-	// restarts.
+	// restarts. A filesystem gets a copy of the volume for each run instead of an overlay.
 	// +optional
 	Ephemeral *EphemeralSource `json:"ephemeral,omitempty"`
 	// configMap shows the entries of a ConfigMap as files, read-only.

@@ -10,7 +10,7 @@ type VolumeSourceApplyConfiguration struct {
 	// persistentVolumeClaim uses a PersistentVolumeClaim of the same namespace.
 	PersistentVolumeClaim *PersistentVolumeClaimSourceApplyConfiguration `json:"persistentVolumeClaim,omitempty"`
 	// ephemeral reads a volume and keeps all writes in a throw-away overlay, which is lost when the machine stops or
-	// restarts.
+	// restarts. A filesystem gets a copy of the volume for each run instead of an overlay.
 	Ephemeral *EphemeralSourceApplyConfiguration `json:"ephemeral,omitempty"`
 	// configMap shows the entries of a ConfigMap as files, read-only.
 	ConfigMap *ConfigMapSourceApplyConfiguration `json:"configMap,omitempty"`
