@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -39,6 +41,8 @@ type Clients struct {
 	KubeVirt KubeVirt
 	// VirtualServers reads and writes VirtualServers in our own API server.
 	VirtualServers versioned.Interface
+	// Traces takes the traces of reconciliations. It may be nil.
+	Traces trace.TracerProvider
 }
 
 // Controller reconciles VirtualServers for as long as this process leads. It is used once.
@@ -49,6 +53,7 @@ type Controller struct {
 	caches   *caches
 	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	recorder record.EventRecorder
+	tracer   trace.Tracer
 	failures failures
 	memories memories
 }
@@ -64,6 +69,10 @@ func NewController(clients Clients, metrics *Metrics, clock clock.WithTicker) *C
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "virtualserver", Clock: clock}),
 	}
+	if clients.Traces == nil {
+		clients.Traces = noop.NewTracerProvider()
+	}
+	c.tracer = clients.Traces.Tracer(tracerName)
 	return c
 }
 
@@ -89,6 +98,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 		return
 	}
 	logger.Info("All caches are filled", "workers", workers)
+	running.Go(func() { c.census(ctx) })
 	for range workers {
 		running.Go(func() {
 			wait.UntilWithContext(ctx, func(ctx context.Context) {
@@ -112,7 +122,7 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	}
 
 	logger := klog.FromContext(ctx).WithValues("virtualServer", klog.KRef(key.Namespace, key.Name))
-	outcome, err := c.reconcile(klog.NewContext(ctx, logger), key)
+	outcome, err := c.traced(klog.NewContext(ctx, logger), key)
 	switch {
 	case outcome.waits:
 		// Nothing was tried, so nothing has succeeded or failed.
