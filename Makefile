@@ -72,8 +72,8 @@ test-guest: lab ## Try what needs a whole Debian in a guest, on real nodes. Slow
 	@GUEST=debian hack/test-guide.sh -v -run Debian
 
 .PHONY: test-node-loss
-test-node-loss: lab ## Cut the power of a real node under a machine, and give it back.
-	@ALONE=1 hack/test-guide.sh -v -run Power
+test-node-loss: lab ## Cut the power of a real node under a machine, and give it back; kill the product between the steps of a copy.
+	@ALONE=1 hack/test-guide.sh -v -run 'Power|WhateverDies'
 
 .PHONY: test-failures
 test-failures: lab ## Break imports, launchers and real nodes on purpose, and log how long it takes until a user reads of it.

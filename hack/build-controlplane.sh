@@ -4,7 +4,7 @@
 # test/controlplane.
 #
 # Usage: [NODE=real|simulated|auto] hack/build-controlplane.sh [COMPONENT...]
-# Components: kubernetes coredns containerd kubevirt cdi. Without one, all that
+# Components: kubernetes coredns containerd csi kubevirt cdi. Without one, all that
 # the kind of node needs are built; see hack/node-mode.sh for how it is chosen.
 # The choice is left in _output/node-mode.
 #
@@ -33,12 +33,16 @@ containerd_version="v2.3.5"
 # simulated case without the programs that run on a node.
 programs_of() {
   local kubevirt=kubevirt.io/kubevirt/cmd cdi=kubevirt.io/containerized-data-importer/cmd
-  local containerd=github.com/containerd/containerd/v2/cmd name
+  local containerd=github.com/containerd/containerd/v2/cmd csi=github.com/kubernetes-csi name
   case "$1" in
     kubernetes) echo kube=. ;;
     coredns) echo coredns=. ;;
     containerd)
       for name in containerd containerd-shim-runc-v2 ctr; do echo "${name}=${containerd}/${name}"; done
+      ;;
+    csi)
+      echo "csi-provisioner=${csi}/external-provisioner/v5/cmd/csi-provisioner"
+      for name in csi-snapshotter snapshot-controller; do echo "${name}=${csi}/external-snapshotter/v8/cmd/${name}"; done
       ;;
     kubevirt)
       for name in virt-api virt-controller; do echo "${name}=${kubevirt}/${name}"; done
@@ -54,7 +58,7 @@ programs_of() {
       for name in importer cloner uploadserver uploadproxy; do echo "cdi-${name}=${cdi}/cdi-${name}"; done
       ;;
     *)
-      echo "build-controlplane: unknown component '$1'; use kubernetes, coredns, containerd, kubevirt or cdi" >&2
+      echo "build-controlplane: unknown component '$1'; use kubernetes, coredns, containerd, csi, kubevirt or cdi" >&2
       return 2
       ;;
   esac
@@ -66,6 +70,7 @@ binaries_of() {
   for program in $(programs_of "$1"); do echo "${program%%=*}"; done
   case "$1" in
     kubernetes) echo kubectl ;;
+    csi) echo snapshot-crds.yaml ;;
     kubevirt) [[ "${node}" != real ]] || echo container-disk ;;
   esac
 }
@@ -122,7 +127,7 @@ up_to_date() {
   made="$(<"${stamps}/${component}")"
   [[ "${made}" == "${want} ${node}" || "${made}" == "${want} real" ]] || return 1
   for name in $(binaries_of "${component}"); do
-    [[ -x "${bin}/${name}" ]] || return 1
+    [[ -e "${bin}/${name}" ]] || return 1
   done
 }
 
@@ -178,6 +183,14 @@ finish_kubernetes() {
   ln -f "${bin}/kube" "${bin}/kubectl"
 }
 
+finish_csi() {
+  local folder
+  folder="$(cd "${modules}/csi" && go list -m -f '{{.Dir}}' github.com/kubernetes-csi/external-snapshotter/client/v8)/config/crd"
+  # Each of these files begins with a line that parts YAML documents.
+  cat "${folder}"/snapshot.storage.k8s.io_*.yaml >"${bin}/.snapshot-crds"
+  mv -f "${bin}/.snapshot-crds" "${bin}/snapshot-crds.yaml"
+}
+
 finish_kubevirt() {
   [[ "${node}" == real ]] || return 0
   local source
@@ -218,7 +231,7 @@ main() {
   if [[ ${#components[@]} -eq 0 ]]; then
     components=(kubernetes kubevirt cdi)
     # In this order each finds most of what it shares with another compiled.
-    [[ "${node}" != real ]] || components=(kubernetes coredns containerd kubevirt cdi)
+    [[ "${node}" != real ]] || components=(kubernetes coredns containerd csi kubevirt cdi)
   fi
   for component in "${components[@]}"; do
     programs_of "${component}" >/dev/null

@@ -36,6 +36,7 @@ func importRules() []importRule {
 		{From: "pkg/naming", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/home", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/translate", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
+		{From: "pkg/scratch", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/status", Forbidden: "k8s.io/client-go", Why: "a pure package has no clients"},
 		{From: "pkg/apis", Forbidden: "k8s.io/client-go", Why: "API types have no clients"},
 	}

@@ -18,6 +18,9 @@
 //	  resources: [datavolumes]               verbs: [get, list, watch, create, patch, delete]
 //	  resources: [datavolumes/source]        verbs: [create]   CDI asks for it where a disk is cloned from another
 //	                                         namespace; the API server has asked for the user before
+//	apiGroups: [snapshot.storage.k8s.io]
+//	  resources: [volumesnapshots]           verbs: [get, create, delete]   the copies of ephemeral claims, one for each run
+//	  resources: [volumesnapshotclasses]     verbs: [list]
 //	apiGroups: [""]
 //	  resources: [persistentvolumeclaims]    verbs: [get, list, watch, patch, delete]
 //	  resources: [services, secrets]         verbs: [get, list, watch, create, patch, delete]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -115,7 +116,14 @@ func newClients(config Config) (virtualserver.Clients, error) {
 	if err != nil {
 		return virtualserver.Clients{}, fmt.Errorf("create the client for VirtualServers: %w", err)
 	}
-	return virtualserver.Clients{Kubernetes: kubernetesClient, KubeVirt: kubevirtClient, VirtualServers: loopback, Traces: config.Traces}, nil
+	snapshots, err := snapshotclient.NewForConfig(kubernetesConfig)
+	if err != nil {
+		return virtualserver.Clients{}, fmt.Errorf("create the client for VolumeSnapshots: %w", err)
+	}
+	return virtualserver.Clients{
+		Kubernetes: kubernetesClient, KubeVirt: kubevirtClient, VirtualServers: loopback, Snapshots: snapshots,
+		Traces: config.Traces,
+	}, nil
 }
 
 func userAgent(config *rest.Config, part string) *rest.Config {

@@ -3,9 +3,12 @@ package kubevirt
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+
+	"tensorstack.dev/virtualserver/pkg/limits"
 )
 
 // DataVolumes reads and writes DataVolumes. All errors are API errors.
@@ -19,6 +22,8 @@ type DataVolumes interface {
 	PatchDataVolume(ctx context.Context, live, modified *cdiv1.DataVolume) (*cdiv1.DataVolume, error)
 	// DeleteDataVolume deletes a DataVolume.
 	DeleteDataVolume(ctx context.Context, namespace, name string, options metav1.DeleteOptions) error
+	// ImporterResources are what CDI gives the pods of imports.
+	ImporterResources(ctx context.Context) (corev1.ResourceRequirements, error)
 }
 
 // DataVolume implements DataVolumes.
@@ -45,4 +50,19 @@ func (c *Client) PatchDataVolume(ctx context.Context, live, modified *cdiv1.Data
 // DeleteDataVolume implements DataVolumes.
 func (c *Client) DeleteDataVolume(ctx context.Context, namespace, name string, options metav1.DeleteOptions) error {
 	return c.cdi.CdiV1beta1().DataVolumes(namespace).Delete(ctx, name, options)
+}
+
+// cdiConfig is the name of the only CDIConfig (ConfigName in CDI's pkg/common).
+const cdiConfig = "config"
+
+// ImporterResources implements DataVolumes.
+func (c *Client) ImporterResources(ctx context.Context) (corev1.ResourceRequirements, error) {
+	config, err := c.cdi.CdiV1beta1().CDIConfigs().Get(ctx, cdiConfig, metav1.GetOptions{})
+	if err != nil {
+		return corev1.ResourceRequirements{}, err
+	}
+	if resources := config.Status.DefaultPodResourceRequirements; resources != nil {
+		return *resources, nil
+	}
+	return limits.Importer(), nil
 }

@@ -28,7 +28,7 @@ func limitRange(kind corev1.LimitType, least, most corev1.ResourceList) []*corev
 
 func TestShortfalls(t *testing.T) {
 	size := resource.MustParse("4Gi")
-	machine, imports, rest := Machine(resource.MustParse("2Gi"), 2), Import(size, true), Remaining(size, true)
+	machine, imports, rest := Machine(resource.MustParse("2Gi"), 2), Import(size, true, Importer()), Remaining(size, true, Importer())
 	for name, test := range map[string]struct {
 		need   Need
 		quotas []*corev1.ResourceQuota

@@ -40,10 +40,18 @@ func Machine(memory resource.Quantity, cores int64) Need {
 	}
 }
 
-// Import is what the import of a disk needs while it runs: a pod, whose resources are those that CDI gives it unless its
-// configuration says otherwise (defaultCPULimit and so on in CDI's pkg/operator/resources), the claim, and as much again for
-// scratch space, if the image has to be converted.
-func Import(size resource.Quantity, scratch bool) Need {
+// Importer is what CDI gives the pod of an import unless its configuration says otherwise (defaultCPULimit and so on in CDI's
+// pkg/operator/resources).
+func Importer() corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("60M")},
+		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("750m"), corev1.ResourceMemory: resource.MustParse("600M")},
+	}
+}
+
+// Import is what the import of a disk needs while it runs: a pod with the resources that CDI gives it, the claim, and as much
+// again for scratch space, if the image has to be converted.
+func Import(size resource.Quantity, scratch bool, importer corev1.ResourceRequirements) Need {
 	one := *resource.NewQuantity(1, resource.DecimalSI)
 	claims, space := []resource.Quantity{size}, size.DeepCopy()
 	count := one
@@ -52,11 +60,7 @@ func Import(size resource.Quantity, scratch bool) Need {
 		space.Add(size)
 		count = *resource.NewQuantity(2, resource.DecimalSI)
 	}
-	need := Need{Who: "the import", Claims: claims, Requests: corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("60M"),
-	}, Limits: corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("750m"), corev1.ResourceMemory: resource.MustParse("600M"),
-	}}
+	need := Need{Who: "the import", Claims: claims, Requests: importer.Requests, Limits: importer.Limits}
 	need.Quota = corev1.ResourceList{
 		corev1.ResourcePods: one, "count/pods": one,
 		corev1.ResourceCPU: need.Requests[corev1.ResourceCPU], corev1.ResourceRequestsCPU: need.Requests[corev1.ResourceCPU],
@@ -70,8 +74,8 @@ func Import(size resource.Quantity, scratch bool) Need {
 }
 
 // Remaining is what an import needs beside the claim, which exists and counts already.
-func Remaining(size resource.Quantity, scratch bool) Need {
-	need := Import(size, scratch)
+func Remaining(size resource.Quantity, scratch bool, importer corev1.ResourceRequirements) Need {
+	need := Import(size, scratch, importer)
 	for _, name := range []corev1.ResourceName{corev1.ResourcePersistentVolumeClaims, "count/persistentvolumeclaims"} {
 		count := need.Quota[name]
 		count.Sub(*resource.NewQuantity(1, resource.DecimalSI))

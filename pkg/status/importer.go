@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,11 +33,24 @@ func terminationError(pod *corev1.Pod) string {
 		for _, ended := range []*corev1.ContainerStateTerminated{
 			container.State.Terminated, container.LastTerminationState.Terminated} {
 			if ended != nil && ended.ExitCode != 0 {
-				return OneLine(joined(": ", ended.Message, noTextIf(ended.Message != "", ended.Reason)))
+				return endedText(pod.Name, ended)
 			}
 		}
 	}
 	return ""
+}
+
+// endedText is what a container of the importer left as its last words. One that fails at the address of its source, such as
+// one that redirects in a circle, leaves none.
+func endedText(pod string, ended *corev1.ContainerStateTerminated) string {
+	switch {
+	case strings.TrimSpace(ended.Message) != "":
+		return OneLine(ended.Message)
+	case ended.Reason != "" && ended.Reason != cdiError:
+		return OneLine(ended.Reason)
+	default:
+		return fmt.Sprintf("the importer ended with exit code %d and did not say why; its log may: kubectl logs %s", ended.ExitCode, pod)
+	}
 }
 
 // cdiTooSmall is the sentence by which CDI replaces every error for want of space.
@@ -77,6 +91,8 @@ func errorClasses() []errorClass {
 	return []errorClass{
 		{classTooSmall, "Raise spec.storage.root.pvc.size", false, []string{"too small to contain", "larger than the reported available",
 			"no space left", "disk quota exceeded", "bigger than maxblock", "larger pvc is required"}},
+		// A file that ends within the header of an image is whole, but too short for one.
+		{"short file", "Check that the source is a disk image", false, []string{"image header: unexpected eof", "image header: eof"}},
 		{"plain HTTP", "The server speaks HTTP, not HTTPS: correct the scheme of the URL in spec.storage.root.source", false,
 			[]string{"server gave http response to https client", "first record does not look like a tls handshake", "wrong version number"}},
 		{"HTTPS", "The server speaks HTTPS: correct the scheme of the URL in spec.storage.root.source", false,

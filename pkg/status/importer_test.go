@@ -95,6 +95,10 @@ func importerTexts() map[string][]string {
 			"Invalid format vmdk for image /scratch/tmpimage",
 			"Failed to find VM disk image file in the container image",
 		},
+		"short file": {
+			"Unable to process data: Unable to obtain information about data source: could not process image header: unexpected EOF",
+			"could not process image header: EOF",
+		},
 		"answer": {"expected status code 200, got 301. Status: 301 Moved Permanently"},
 	}
 }
@@ -159,4 +163,21 @@ func TestImporterThatCannotStart(t *testing.T) {
 		assert.Equal(t, ReasonImportError, got.Reason)
 		assert.Equal(t, "DataVolume "+name+": the importer cannot start: "+reason+": "+message, got.Message)
 	}
+}
+
+// The last words of an importer, and what is said of one that left none.
+func TestLastWordsOfTheImporter(t *testing.T) {
+	for want, ended := range map[string]corev1.ContainerStateTerminated{
+		"no such host": {ExitCode: 1, Reason: "Error", Message: " no such host\n"},
+		"OOMKilled":    {ExitCode: 137, Reason: "OOMKilled"},
+		"the importer ended with exit code 2 and did not say why; its log may: kubectl logs importer-x": {ExitCode: 2, Reason: "Error"},
+		"the importer ended with exit code 1 and did not say why; its log may: kubectl logs importer-x": {ExitCode: 1},
+	} {
+		pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &ended}}}}}
+		pod.Name = "importer-x"
+		assert.Equal(t, want, terminationError(pod))
+	}
+	assert.Equal(t, "Check that the source is a disk image", advice("could not process image header: unexpected EOF"))
+	assert.False(t, classOf("could not process image header: unexpected EOF").heals)
+	assert.True(t, classOf("could not process image header: read tcp 1.2.3.4:5: connection reset by peer").heals)
 }

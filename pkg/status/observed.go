@@ -33,6 +33,8 @@ type Observed struct {
 	DataVolume *cdiv1.DataVolume
 	// Claim is the claim of the root disk.
 	Claim *corev1.PersistentVolumeClaim
+	// Service exposes the ports of the machine.
+	Service *corev1.Service
 	// ImporterPod is the pod that fills Claim.
 	ImporterPod *corev1.Pod
 	// Node is the node in Instance.Status.NodeName.
@@ -52,6 +54,8 @@ type Observed struct {
 	HotplugFails bool
 	// Shortfalls say which quotas and LimitRanges do not allow what the import needs. They count only while it cannot go on.
 	Shortfalls []string
+	// Copying is what an instance waits for while ephemeral claims that it uses as filesystems are copied, or empty.
+	Copying string
 	// Failure is an unexpected end that was seen before, see Failure. Instance may not show it any more.
 	Failure *v1beta1.MachineFailure
 	// Now is the time of the observation.

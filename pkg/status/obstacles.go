@@ -73,7 +73,7 @@ func ObstaclesOf(events []corev1.Event, now time.Time, objects ...metav1.Object)
 		event := &events[i]
 		seen := lastSeen(event)
 		about := slices.ContainsFunc(objects, func(o metav1.Object) bool { return o != nil && isAbout(event, o) })
-		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge || echoes(event) {
+		if event.Type != corev1.EventTypeWarning || !about || now.Sub(seen.Time) > obstacleAge || echoes(event) || isConflict(event.Message) {
 			continue
 		}
 		found = append(found, obstacleOf(event, seen))
@@ -95,6 +95,12 @@ func echoes(event *corev1.Event) bool {
 	default:
 		return false
 	}
+}
+
+// isConflict says whether two controllers have met at one object, which both take in their stride (NewConflict and
+// OptimisticLockErrorMsg in Kubernetes' apimachinery and apiserver).
+func isConflict(message string) bool {
+	return strings.Contains(message, "the object has been modified; please apply your changes to the latest version")
 }
 
 // isAbout says whether an event is about the object. One whose UID is not known is told by its name.

@@ -5,6 +5,8 @@ package status
 const (
 	// ReasonSucceeded is a root disk that holds its image.
 	ReasonSucceeded = "Succeeded"
+	// ReasonNotNeeded is a root disk into which nothing is imported.
+	ReasonNotNeeded = "NotNeeded"
 	// ReasonNotCreated is a root disk whose DataVolume does not exist yet.
 	ReasonNotCreated = "NotCreated"
 	// ReasonPending is a DataVolume without a phase.
@@ -58,6 +60,8 @@ const (
 	// ReasonClaimNotFound is a machine that waits for a claim which does not exist. For other kinds the reason is made the same
 	// way: SecretNotFound, ConfigMapNotFound, ServiceAccountNotFound.
 	ReasonClaimNotFound = "ClaimNotFound"
+	// ReasonCopyingFilesystem is a machine that waits for the copy of an ephemeral claim which it uses as a filesystem.
+	ReasonCopyingFilesystem = "CopyingFilesystem"
 	// ReasonHostDeviceNotPermitted is a machine with a GPU that KubeVirt does not permit.
 	ReasonHostDeviceNotPermitted = "HostDeviceNotPermitted"
 	// ReasonLimitExceeded is a machine or an importer whose pod a LimitRange does not allow. For a quota the reason is

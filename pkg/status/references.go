@@ -42,6 +42,9 @@ func References(spec *v1beta1.VirtualServerSpec) []Reference {
 	if ref := spec.CloudInitSecretRef; ref != nil {
 		found = append(found, Reference{Kind: KindSecret, Name: ref.Name, Field: "spec.cloudInitSecretRef", Key: cloudInitKey})
 	}
+	if claim := spec.Storage.Root.PersistentVolumeClaim; claim != nil {
+		found = append(found, Reference{Kind: KindClaim, Name: claim.ClaimName, Field: "spec.storage.root.persistentVolumeClaim"})
+	}
 	for i := range spec.Storage.AdditionalDisks {
 		found = append(found, referencesOf(&spec.Storage.AdditionalDisks[i].VolumeSource, fmt.Sprintf("spec.storage.additionalDisks[%d]", i))...)
 	}
@@ -120,10 +123,14 @@ func (f *facts) unbound() *Absence {
 	return nil
 }
 
-// blocked returns what keeps an instance from starting that does not go away by itself, or nothing.
+// blocked returns what keeps an instance from starting that does not go away by itself, or what is being prepared for it, or
+// nothing.
 func (f *facts) blocked() (reason, message string) {
 	if absent := f.absent(); absent != nil {
 		return absent.reason(), sentence(absent.text()) + " The machine waits for it."
+	}
+	if f.startsUp() && f.Copying != "" {
+		return ReasonCopyingFilesystem, f.Copying
 	}
 	if !f.startsUp() || f.synchronizedText() == "" {
 		return "", ""

@@ -54,9 +54,9 @@ func TestVerdictOnTheImporter(t *testing.T) {
 			"Unschedulable", "no node takes the importer: 0/2 nodes are available: persistentvolumeclaim"},
 		"a claim that is being deleted": {refusedPod(`0/2 nodes are available: persistentvolumeclaim "a" is being deleted.`), "Unschedulable",
 			"is being deleted"},
-		"taints":         {refusedPod("0/2 nodes are available: 2 node(s) had untolerated taint(s)."), "Unschedulable", "untolerated taint"},
-		"nobody saw it":  {nil, "Unschedulable", "no node takes the importer"},
-		"full of claims": {refusedPod("0/2 nodes are available: 2 node(s) exceed max volume count."), "Unschedulable", "max volume count"},
+		"taints":                            {refusedPod("0/2 nodes are available: 2 node(s) had untolerated taint(s)."), "Unschedulable", "untolerated taint"},
+		"the pod is gone, or not there yet": {nil, "ImportScheduled", "waiting for the importer to start"},
+		"full of claims":                    {refusedPod("0/2 nodes are available: 2 node(s) exceed max volume count."), "Unschedulable", "max volume count"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newScene(t, "Always")
@@ -95,6 +95,8 @@ func TestEventsThatRepeatAConditionAreNoObstacles(t *testing.T) {
 	helper.Name = "prime-u"
 	found := ObstaclesOf([]corev1.Event{event("FailedScheduling", unboundClaims), event("ProvisioningFailed", "no space")}, epoch, helper)
 	assert.Equal(t, []Obstacle{{Message: "PersistentVolumeClaim prime-u: no space", Time: at(0)}}, found)
+	assert.Empty(t, ObstaclesOf([]corev1.Event{event("ProvisioningFailed", `Error saving claim: Operation cannot be fulfilled on `+
+		`persistentvolumeclaims "x": the object has been modified; please apply your changes to the latest version and try again`)}, epoch, helper))
 
 	volume := &cdiv1.DataVolume{}
 	volume.Name, volume.UID = name, "dv"

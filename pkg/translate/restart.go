@@ -50,10 +50,13 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	c.add("spec.resources.cpu.model",
 		textOf(runs.Domain.CPU, want.Domain.CPU, cpuModel, runRecord.CPUModel), cpuModel(want.Domain.CPU))
 	c.add("spec.resources.gpu", gpuText(runs.Domain.Devices.GPUs), gpuText(want.Domain.Devices.GPUs))
-	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()))
+	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()), wantRecord.Copied, runRecord.Copied)
+	if runRecord.known() {
+		c.addRecorded(runRecord, wantRecord)
+	}
 	wantNIC, runsNIC := ourInterface(want), ourInterface(runs)
 	c.add("spec.network.macAddress",
-		textOf(runsNIC, wantNIC, macAddress, runRecord.MACAddress), macAddress(wantNIC))
+		textOf(runsNIC, wantNIC, macAddress, normalMAC(runRecord.MACAddress)), macAddress(wantNIC))
 	c.add("spec.network.dnsPolicy", dnsPolicy(runs), dnsPolicy(want))
 	c.add("spec.network.dnsConfig", dnsText(runs.DNSConfig), dnsText(want.DNSConfig))
 	if runRecord.known() && runRecord.CloudInit != wantRecord.CloudInit && !c.has(fieldCloudInit) {
@@ -61,7 +64,9 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	}
 	// KubeVirt changes nothing in a running machine as long as another change waits for a restart.
 	has := memoryOf(vmi)
-	if !sameMemory(has, want.Domain.Memory) && (len(c) > 0 || !memoryChangesLive(want, vmi)) {
+	// Nor in one whose next run has other volumes, as each run with a copy of a claim has.
+	fixed := len(c) > 0 || len(wantRecord.Copied) > 0
+	if !sameMemory(has, want.Domain.Memory) && (fixed || !memoryChangesLive(want, vmi)) {
 		c.add("spec.resources.memory", memoryText(has), memoryText(want.Domain.Memory))
 	}
 	return c
@@ -215,7 +220,7 @@ func ourInterface(spec *kubevirtv1.VirtualMachineInstanceSpec) kubevirtv1.Interf
 	return kubevirtv1.Interface{}
 }
 
-func macAddress(nic kubevirtv1.Interface) string { return nic.MacAddress }
+func macAddress(nic kubevirtv1.Interface) string { return normalMAC(nic.MacAddress) }
 
 func dnsPolicy(spec *kubevirtv1.VirtualMachineInstanceSpec) string {
 	if spec.DNSPolicy == "" {

@@ -17,11 +17,13 @@ type attachment struct {
 
 // addAttachments adds what differs in the root disk, the additional disks, the filesystems and the cloud-init disk. Only
 // the volumes that we want now or wanted when the machine started are compared: a hotplugged disk is not ours.
-func (c *changes) addAttachments(want, runs *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string]) {
+//
+// wantCopied and runsCopied are the claims of which a run gets a copy. A copy has another name in each run, which is no change.
+func (c *changes) addAttachments(want, runs *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string], wantCopied, runsCopied map[string]string) {
 	wantDisks, runsDisks := disksOf(want, ours), disksOf(runs, ours)
 	c.compare("spec.storage.additionalDisks", runsDisks, wantDisks)
 	c.compareOrder("spec.storage.additionalDisks order", runsDisks, wantDisks)
-	c.compare("spec.storage.filesystems", filesystemsOf(runs, ours), filesystemsOf(want, ours))
+	c.compare("spec.storage.filesystems", filesystemsOf(runs, ours, runsCopied), filesystemsOf(want, ours, wantCopied))
 }
 
 func (c *changes) compare(list string, runs, want []attachment) {
@@ -77,6 +79,9 @@ func disksOf(spec *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string])
 			continue
 		}
 		text := volumeText(volume)
+		if disk.Disk != nil && disk.Disk.Bus != kubevirtv1.DiskBusVirtio && disk.Disk.Bus != "" && disk.Name != CloudInitDiskName {
+			text += ", bus " + string(disk.Disk.Bus)
+		}
 		// The serial of the root disk is ours, not the user's.
 		if disk.Serial != "" && disk.Name != RootDiskName {
 			text += ", serial " + disk.Serial
@@ -86,13 +91,18 @@ func disksOf(spec *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string])
 	return entries
 }
 
-func filesystemsOf(spec *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string]) []attachment {
+func filesystemsOf(spec *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string], copied map[string]string) []attachment {
 	var entries []attachment
 	for _, filesystem := range spec.Domain.Devices.Filesystems {
 		volume := findVolume(spec.Volumes, filesystem.Name)
-		if volume != nil && ours.Has(filesystem.Name) {
-			entries = append(entries, attachment{name: filesystem.Name, text: volumeText(volume)})
+		if volume == nil || !ours.Has(filesystem.Name) {
+			continue
 		}
+		text := volumeText(volume)
+		if claim, found := copied[filesystem.Name]; found && volume.PersistentVolumeClaim != nil {
+			text = claimText("ephemeral PVC", claim, volume.PersistentVolumeClaim.ReadOnly)
+		}
+		entries = append(entries, attachment{name: filesystem.Name, text: text})
 	}
 	return entries
 }

@@ -30,13 +30,15 @@ func (c *ControlPlane) cdiManifests(ctx context.Context) ([]*unstructured.Unstru
 	if err != nil {
 		return nil, err
 	}
-	for _, stream := range [][]byte{storageProfiles, volumeSnapshots} {
-		found, err := decodeManifests(stream)
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, found...)
+	profiles, err := decodeManifests(storageProfiles)
+	if err != nil {
+		return nil, err
 	}
+	snapshots, err := c.snapshotObjects()
+	if err != nil {
+		return nil, err
+	}
+	objects = append(append(objects, profiles...), snapshots...)
 	for _, name := range []string{cdiUploadServerCA, cdiUploadClientCA} {
 		objects = append(objects, &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1",

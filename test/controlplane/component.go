@@ -18,6 +18,10 @@ const (
 	NodeB                 = "node-b"
 	NodeNetwork           = "node-network"
 	NodeVolumes           = "node-volumes"
+	CSIController         = "csi-controller"
+	CSIProvisioner        = "csi-provisioner"
+	CSISnapshotter        = "csi-snapshotter"
+	SnapshotController    = "snapshot-controller"
 	Product               = "virtualserver-apiserver"
 )
 

@@ -188,6 +188,9 @@ func (c *ControlPlane) checkPrograms() error {
 	if !c.options.WithoutNodeAgent && !c.real() {
 		programs = append(programs, NodeAgent)
 	}
+	if c.real() {
+		programs = append(programs, CSIProvisioner, CSISnapshotter, SnapshotController, snapshotCRDs)
+	}
 	if !c.options.WithoutProduct {
 		programs = append(programs, Product)
 	}

@@ -66,8 +66,8 @@ func (c *ControlPlane) steps() []step {
 	}
 	ready := []string{"KubeVirt registrations", "CDI registrations", namespace}
 	if c.real() {
-		steps = append(steps, c.labSteps()...)
-		ready = append(ready, "virt-handler", NodeVolumes)
+		steps = append(append(steps, c.labSteps()...), c.csiSteps()...)
+		ready = append(ready, "virt-handler", NodeVolumes, CSIProvisioner, CSISnapshotter, SnapshotController)
 	} else if !c.options.WithoutNodeAgent {
 		steps = append(steps, step{
 			name: NodeAgent, after: []string{"KubeVirt objects", "CDI objects", storage}, run: c.runs(c.nodeAgent),

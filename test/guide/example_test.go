@@ -66,13 +66,17 @@ func TestDebianWithCloudInit(t *testing.T) {
 	}
 	e := newEnvironment(t)
 	claim(e, "pvc-as-disk", "256Mi")
+	e.MustKubectl("create", "serviceaccount", "serviceaccountdisk")
 	vs := small(e, "debian", func(vs *v1beta1.VirtualServer) {
 		vs.Spec.Resources.Memory.Add(vs.Spec.Resources.Memory)
 		vs.Spec.Resources.Memory.Add(vs.Spec.Resources.Memory)
 		vs.Spec.Resources.CPU.Cores.IntVal = 2
 		vs.Spec.Storage.Root.PVC.Size.Add(vs.Spec.Storage.Root.PVC.Size)
 		vs.Spec.Storage.Root.Source.HTTP.URL = e.Plane.GuestURL(controlplane.DebianGuest)
-		vs.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{{Name: "disk-name", VolumeSource: claimSource("pvc-as-disk")}}
+		vs.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{
+			{Name: "disk-name", VolumeSource: claimSource("pvc-as-disk")},
+			{Name: "account", Serial: accountSerial, VolumeSource: accountSource("serviceaccountdisk")},
+		}
 		vs.Spec.CloudInit = `#cloud-config
 user: ubuntu
 password: ubuntu
@@ -82,7 +86,22 @@ bootcmd:
 - mkdir -p /mnt/vdb
 mounts:
 - [ "/dev/vdb", "/mnt/vdb", "ext4", "defaults,nofail", "0", "2" ]
+write_files:
+- path: /opt/whoami.py
+  content: |
+    # Asks the API, with the account's own token and authority, who that is.
+    import json, ssl, urllib.request
+    folder = "/mnt/app-sa/"
+    trusted = ssl.create_default_context(cafile=folder + "ca.crt")
+    question = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    request = urllib.request.Request(
+        "https://10.96.0.1/apis/authentication.k8s.io/v1/selfsubjectreviews", data=json.dumps(question).encode(),
+        headers={"Authorization": "Bearer " + open(folder + "token").read().strip(), "Content-Type": "application/json"})
+    print(json.load(urllib.request.urlopen(request, context=trusted))["status"]["userInfo"]["username"])
 runcmd:
+- mkdir -p /mnt/app-sa
+- mount /dev/$(lsblk --nodeps -no name,serial | grep ` + accountSerial + ` | cut -f1 -d' ') /mnt/app-sa
+- python3 /opt/whoami.py > /var/tmp/whoami 2>&1
 - [ sh, -c, "echo ran > /var/tmp/runcmd" ]
 `
 	})
@@ -97,6 +116,8 @@ runcmd:
 		return nil
 	})
 	assert.Contains(t, g.run("mount"), "/dev/vdb on /mnt/vdb")
+	assert.Contains(t, g.run("cat /var/tmp/whoami"), "system:serviceaccount:"+e.Namespace+":serviceaccountdisk",
+		"the token works against the API from inside the guest")
 	e.Within(bootTimeout, "the guest agent tells its system", func() error {
 		return e.Run("", "kubectl", "vs", "-n", e.Namespace, "virt", "guestosinfo", "debian").Err
 	})

@@ -112,14 +112,15 @@ func importFailures() map[string]struct {
 	}
 	return map[string]failure{
 		"no such image":         {"status/404/a", provisioning("ImportError", "404.*Check the URL"), false},
-		"login needed":          {"status/401/a", provisioning("ImportError", "401"), false},
+		"login needed":          {"status/401/a", provisioning("ImportError", "401.*Check the credentials"), false},
 		"server is busy":        {"status/503/a", provisioning("ImportRetrying", "503.*tried again"), false},
 		"404 now and then":      {"sometimes/a", provisioning("ImportError", "404"), true},
-		"connection is reset":   {"reset/a", provisioning("ImportRetrying", "connection broke|tried again"), false},
-		"redirects in a circle": {"circle/a", provisioning("ImportError", "redirect"), false},
-		"image is damaged":      {"corrupt/a", provisioning("ImportError", "Check that the source is a disk image"), false},
-		"image is cut short":    {"short/a", provisioning("ImportError", ""), false},
+		"connection is reset":   {"reset/a", provisioning("ImportRetrying", "The connection broke. It is tried again"), false},
+		"redirects in a circle": {"circle/a", provisioning("ImportError", "did not say why; its log may: kubectl logs importer-"), false},
+		"image is damaged":      {"corrupt/a", provisioning("ImportError", "could not convert image"), false},
+		"image is cut short":    {"short/a", provisioning("ImportError", "could not convert image"), false},
 		"archive is damaged":    {"gzip/a", provisioning("ImportError", "Check that the source is a disk image"), false},
+		"a line of text":        {"text/40/a", provisioning("ImportError", "Check that the source is a disk image"), false},
 		"disk is too small":     {"good/small", provisioning("ImportError", "Raise spec.storage.root.pvc.size"), false},
 	}
 }
@@ -185,7 +186,7 @@ func TestImportsThatTakeTheirTime(t *testing.T) {
 		e := newEnvironment(t)
 		server := serveImages(e)
 		began := time.Now()
-		e.Create(small(e, machine, func(vs *v1beta1.VirtualServer) { vs.Spec.Storage.Root.Source.HTTP.URL = server.url + "/text/a" }))
+		e.Create(small(e, machine, func(vs *v1beta1.VirtualServer) { vs.Spec.Storage.Root.Source.HTTP.URL = server.url + "/text/65536/a" }))
 		log.expect(e, machine, "a web page in place of an image", began, shown{v1beta1.StatusRunning, v1beta1.ConditionReady, metav1.ConditionTrue,
 			"Running", "nobody can see whether its system has started", ""})
 	})

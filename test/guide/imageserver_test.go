@@ -80,7 +80,9 @@ func (s *imageServer) serve(w http.ResponseWriter, r *http.Request) {
 	case "reset":
 		s.reset(w)
 	case "text":
-		whole(strings.NewReader("<html><body>Please log in.</body></html>\n"))
+		// figure is in bytes.
+		page := strings.Repeat("<p>Please log in.</p>\n", figure)
+		whole(strings.NewReader(page[:figure]))
 	case "corrupt":
 		broken := bytes.Clone(s.image)
 		for i := 4096; i < len(broken); i++ {

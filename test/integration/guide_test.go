@@ -81,12 +81,6 @@ func applyExample(t *testing.T, file string) {
 		body, err := json.Marshal(vs)
 		require.NoError(t, err)
 		result := e.KubectlInput(string(body), "apply", "--validate=strict", "-f", "-")
-		if strings.Contains(file, "ephemeral-filesystem") {
-			// The one feature of the guide that KubeVirt cannot do without writing to the user's volume.
-			require.Error(t, result.Err)
-			assert.Contains(t, result.Stderr, "spec.storage.filesystems[0].ephemeral")
-			continue
-		}
 		require.NoError(t, result.Err, result.Stderr)
 		name := e.MachineName(vs.Name)
 		e.Eventually("the VirtualMachine exists", func() error {

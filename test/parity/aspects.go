@@ -110,7 +110,7 @@ func migration(state *kubevirtv1.VirtualMachineInstanceMigrationState, n *Normal
 	case state.Failed:
 		return "failed" + orNothing(": ", n.Text(state.FailureReason))
 	case state.Completed:
-		return "completed from " + n.Node(state.SourceNode) + " to " + n.Node(state.TargetNode)
+		return "completed"
 	case state.StartTimestamp != nil:
 		return "moving"
 	default:

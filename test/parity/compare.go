@@ -53,9 +53,10 @@ func fits(pattern, text string) bool {
 }
 
 // without is the recording of a side without the values that only that side, or either for a moment, may have. Values that
-// then follow themselves count once.
-func without(scenario string, recording Recording, side Side, allowed []Difference, used []bool) Recording {
-	left := Recording{}
+// then follow themselves count once. unchanged are the aspects that then have one value left, as those have that do not change
+// and so are not recorded.
+func without(scenario string, recording Recording, side Side, allowed []Difference, used []bool) (left Recording, unchanged map[string]bool) {
+	left, unchanged = Recording{}, map[string]bool{}
 	for aspect, values := range recording {
 		for _, value := range values {
 			at := slices.IndexFunc(allowed, func(d Difference) bool {
@@ -67,20 +68,22 @@ func without(scenario string, recording Recording, side Side, allowed []Differen
 			}
 			left.Add(aspect, value)
 		}
+		unchanged[aspect] = len(values) > 1 && len(left[aspect]) == 1
 	}
-	return left
+	return left, unchanged
 }
 
 // Compare holds what was recorded on the given side against the golden recording of the real node, and returns a line for each
 // difference that is not allowed. used[i] is set for allowed[i] if it was needed.
 func Compare(scenario string, golden, got Recording, side Side, allowed []Difference, used []bool) []string {
-	want := without(scenario, golden, OnlyReal, allowed, used)
-	have := without(scenario, got, side, allowed, used)
+	want, steady := without(scenario, golden, OnlyReal, allowed, used)
+	have, still := without(scenario, got, side, allowed, used)
 	aspects := maps.Clone(want)
 	maps.Copy(aspects, have)
 	var lines []string
 	for _, aspect := range slices.Sorted(maps.Keys(aspects)) {
-		if !slices.Equal(want[aspect], have[aspect]) {
+		notRecorded := len(want[aspect])+len(have[aspect]) == 1 && (steady[aspect] || still[aspect])
+		if !slices.Equal(want[aspect], have[aspect]) && !notRecorded {
 			lines = append(lines, fmt.Sprintf("%s: %s\n  golden: %q\n  here:   %q", scenario, aspect, want[aspect], have[aspect]))
 		}
 	}

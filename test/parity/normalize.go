@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +9,7 @@ import (
 // Normalizer replaces what differs from run to run. The zero value is ready for use.
 type Normalizer struct {
 	replaced []string
-	nodes    map[string]string
+	nodes    []string
 }
 
 // Name has every occurrence of a name shown as the given word, such as NAMESPACE. Longer names must be given before names that
@@ -21,18 +20,15 @@ func (n *Normalizer) Name(name, as string) {
 	}
 }
 
-// Node shows nodes in the order in which they are met, since a machine may begin on any.
+// Node shows every node as NODE: which one it is is chance.
 func (n *Normalizer) Node(name string) string {
 	if name == "" {
 		return ""
 	}
-	if n.nodes == nil {
-		n.nodes = map[string]string{}
+	if !slices.Contains(n.nodes, name) {
+		n.nodes = append(n.nodes, name)
 	}
-	if n.nodes[name] == "" {
-		n.nodes[name] = fmt.Sprintf("NODE-%d", len(n.nodes)+1)
-	}
-	return n.nodes[name]
+	return "NODE"
 }
 
 // patterns are what is told by its form. The order matters: a time holds figures that look like other things.
@@ -62,8 +58,8 @@ func patterns() []struct {
 // Text normalizes a message.
 func (n *Normalizer) Text(text string) string {
 	text = strings.NewReplacer(n.replaced...).Replace(text)
-	for node, as := range n.nodes {
-		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(node)+`\b`).ReplaceAllString(text, as)
+	for _, node := range n.nodes {
+		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(node)+`\b`).ReplaceAllString(text, "NODE")
 	}
 	for _, pattern := range patterns() {
 		text = pattern.form.ReplaceAllString(text, pattern.as)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/devices"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -29,6 +30,7 @@ type evidence struct {
 	storageClass string // the name of a StorageClass that does not exist
 	launcher     *corev1.Pod
 	node         *corev1.Node
+	gpus         *devices.Supply // of the GPU that the machine waits for
 	events       []corev1.Event
 	hidden       []string // kinds that the user may not see
 }
@@ -106,6 +108,11 @@ func gather(ctx context.Context, kube kubernetes.Interface, vs *v1beta1.VirtualS
 			found.node = node
 		}
 	}
+	if found.waitsForGPU() {
+		if err := found.gatherGPUs(ctx, core); err != nil {
+			return nil, err
+		}
+	}
 	events, err := core.Events(vs.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
 	if err := found.note("Events", err); err != nil {
 		return nil, err
@@ -156,6 +163,10 @@ func explain(e *evidence, now time.Time) []link {
 	}
 	e.explainDisk(add)
 	e.explainPod(add)
+	if e.gpus != nil {
+		wanted := e.server.Spec.Resources.GPU
+		add("GPU "+wanted.Type, e.gpus.Sentence(int64(wanted.Count)))
+	}
 	e.explainNode(add)
 	return chain
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -59,6 +60,27 @@ func TestWhy(t *testing.T) {
 	}{
 		"it runs": {
 			server: machine(), chain: []string{"VirtualServer my-vs: Running"},
+		},
+		"a GPU that others hold": {
+			server: machine(is(v1beta1.StatusFailedUnschedulable, "no node"), func(vs *v1beta1.VirtualServer) {
+				vs.Spec.Resources.GPU = &v1beta1.GPU{Type: "example.com/L4", Count: 2}
+			}),
+			world: []runtime.Object{
+				&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-a"}, Status: corev1.NodeStatus{
+					Allocatable: corev1.ResourceList{"example.com/L4": resource.MustParse("2")},
+				}},
+				&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "notebook"}, Spec: corev1.PodSpec{
+					NodeName: "node-a",
+					Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{
+						Requests: corev1.ResourceList{"example.com/L4": resource.MustParse("1")},
+					}}},
+				}},
+			},
+			chain: []string{
+				"VirtualServer my-vs: FailedUnschedulable: no node",
+				"GPU example.com/L4: 2 wanted; free: 1 of 2 on node-a; Pod elsewhere/notebook has 1",
+			},
+			hint: "ask for fewer resources, or ask an administrator what the nodes offer.",
 		},
 		"not seen yet": {
 			server: machine(is("", ""), func(vs *v1beta1.VirtualServer) { vs.Status.VM.Name = "" }),
@@ -172,6 +194,26 @@ func TestWhy(t *testing.T) {
 			assert.Empty(t, found.hidden)
 		})
 	}
+}
+
+// Whoever may see the nodes and the pods of his own namespace only is told that much.
+func TestWhyOfAGPUWithoutARightToOtherNamespaces(t *testing.T) {
+	vs := machine(is(v1beta1.StatusFailedUnschedulable, ""), func(vs *v1beta1.VirtualServer) {
+		vs.Spec.Resources.GPU = &v1beta1.GPU{Type: "example.com/L4", Count: 1}
+	})
+	client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-a"}, Status: corev1.NodeStatus{
+		Allocatable: corev1.ResourceList{"example.com/L4": resource.MustParse("2")},
+	}})
+	client.PrependReactor("list", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if action.GetNamespace() != "" {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", nil)
+	})
+	found, err := gather(t.Context(), client, vs)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"Pods of other namespaces"}, found.hidden)
+	assert.Equal(t, link{"GPU example.com/L4", "1 wanted; there are 2 on node-a"}, explain(found, at(59).Time)[1])
 }
 
 func TestWhySaysWhatTheUserMayNotSee(t *testing.T) {

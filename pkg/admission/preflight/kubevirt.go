@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -14,8 +15,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/clock"
 	kubevirtv1 "kubevirt.io/api/core/v1"
+	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/limits"
 )
 
 // KubeVirt's feature gates for filesystems. The second one does nothing from 1.8 on: what it guards is always allowed.
@@ -42,6 +45,8 @@ type kubeVirtState struct {
 	gatesAreGA bool
 	// hostDevices are the GPUs that KubeVirt permits, nil for all.
 	hostDevices []string
+	// importer is what CDI gives the pods of imports.
+	importer corev1.ResourceRequirements
 }
 
 // kubeVirtReader reads KubeVirt's configuration now and then.
@@ -67,7 +72,7 @@ func (r *kubeVirtReader) read(ctx context.Context) kubeVirtState {
 	}
 	resources := kubevirtv1.KubeVirtGroupVersionKind.GroupVersion().WithResource("kubevirts")
 	list, err := r.client.Resource(resources).List(ctx, metav1.ListOptions{})
-	r.readAt, r.state = r.clock.Now(), kubeVirtState{}
+	r.readAt, r.state = r.clock.Now(), kubeVirtState{importer: r.importer(ctx)}
 	if err != nil {
 		// Without the right to read it, or without the kind, nothing can be said.
 		return r.state
@@ -82,6 +87,21 @@ func (r *kubeVirtReader) read(ctx context.Context) kubeVirtState {
 		r.state.add(kubeVirt)
 	}
 	return r.state
+}
+
+// importer is what CDI's configuration says of the pods of imports, or CDI's defaults if it cannot be read.
+func (r *kubeVirtReader) importer(ctx context.Context) corev1.ResourceRequirements {
+	configs := cdiv1.SchemeGroupVersion.WithResource("cdiconfigs")
+	object, err := r.client.Resource(configs).Get(ctx, "config", metav1.GetOptions{})
+	if err != nil {
+		return limits.Importer()
+	}
+	config := &cdiv1.CDIConfig{}
+	err = runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, config)
+	if err != nil || config.Status.DefaultPodResourceRequirements == nil {
+		return limits.Importer()
+	}
+	return *config.Status.DefaultPodResourceRequirements
 }
 
 func (s *kubeVirtState) add(kubeVirt *kubevirtv1.KubeVirt) {

@@ -64,6 +64,40 @@ func TestWhatTheNamespaceDoesNotAllow(t *testing.T) {
 	}
 }
 
+// An administrator may have told CDI what importers get.
+func TestWhatImportersGetIsCDIsConfiguration(t *testing.T) {
+	list := func(cpu, memory string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+	}
+	for name, test := range map[string]struct {
+		resources *corev1.ResourceRequirements
+		want      string
+	}{
+		"more than by default": {&corev1.ResourceRequirements{Requests: list("1", "1Gi"), Limits: list("2", "2Gi")}, "the import needs 2"},
+		"less than by default": {&corev1.ResourceRequirements{Requests: list("10m", "60M"), Limits: list("100m", "600M")}, ""},
+		"no limits":            {&corev1.ResourceRequirements{Requests: list("10m", "60M")}, ""},
+		"CDI has not said yet": {nil, "the import needs 750m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := goodCluster()
+			c.objects = append(c.objects, quota("q", corev1.ResourceList{"limits.cpu": resource.MustParse("200m")}, nil))
+			c.kubeVirt = append(c.kubeVirt, &cdiv1.CDIConfig{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "cdi.kubevirt.io/v1beta1", Kind: "CDIConfig"},
+				ObjectMeta: metav1.ObjectMeta{Name: "config"},
+				Status:     cdiv1.CDIConfigStatus{DefaultPodResourceRequirements: test.resources},
+			})
+			plugin, _ := c.plugin(t)
+			vs := validMachine()
+			texts := strings.Join(warnings(t, plugin, vs, nil, false), "\n")
+			if test.want == "" {
+				assert.NotContains(t, texts, "the import needs")
+				return
+			}
+			assert.Contains(t, texts, test.want)
+		})
+	}
+}
+
 // reader allows to read what it is told.
 type reader map[string]bool
 

@@ -100,6 +100,7 @@ func (c *cluster) plugin(t *testing.T) (*Plugin, *dynamicfake.FakeDynamicClient)
 	client := fake.NewClientset(c.objects...)
 	scheme := runtime.NewScheme()
 	require.NoError(t, kubevirtv1.AddToScheme(scheme))
+	require.NoError(t, cdiv1.AddToScheme(scheme))
 	dynamicClient := dynamicfake.NewSimpleDynamicClient(scheme, c.kubeVirt...)
 	if c.kubeErr != nil {
 		dynamicClient.PrependReactor("list", "*", func(kubetesting.Action) (bool, runtime.Object, error) { return true, nil, c.kubeErr })

@@ -80,6 +80,12 @@ func machineReferences(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 			add(serviceAccount, volume.ServiceAccount.ServiceAccountName, readByGuest, path.Child("serviceAccount"))
 		}
 	}
+	if disk := spec.Storage.Root.ContainerDisk; disk != nil {
+		add(secret, disk.ImagePullSecret, pullsImage, path.Child("storage", "root", "containerDisk", "imagePullSecret"))
+	}
+	if firmware := spec.Firmware; firmware != nil && firmware.KernelBoot != nil && firmware.KernelBoot.Container != nil {
+		add(secret, firmware.KernelBoot.Container.ImagePullSecret, pullsImage, path.Child("firmware", "kernelBoot", "container", "imagePullSecret"))
+	}
 	disks, filesystems := path.Child("storage", "additionalDisks"), path.Child("storage", "filesystems")
 	for i := range spec.Storage.AdditionalDisks {
 		disk := &spec.Storage.AdditionalDisks[i]

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -43,6 +44,8 @@ type Clients struct {
 	VirtualServers versioned.Interface
 	// Traces takes the traces of reconciliations. It may be nil.
 	Traces trace.TracerProvider
+	// Snapshots makes and deletes VolumeSnapshots with the same identity. It may be nil: then none are made.
+	Snapshots snapshotclient.Interface
 }
 
 // Controller reconciles VirtualServers for as long as this process leads. It is used once.

@@ -40,6 +40,10 @@ const messageNotWritten = "It waits for the run strategy to be written to the Vi
 // seen, and under RerunOnFailure it puts a start of its own into its queue.
 const messageNotTaken = "It waits for KubeVirt to act on the run strategy."
 
+// messageOldSpec ends a restart while the VirtualMachine cannot be made what the spec says. A restart is not kept waiting for
+// that: a guest that hangs has to be restarted all the same.
+const messageOldSpec = "The machine runs with what it had before, since the spec is not in force: see the condition Reconciled."
+
 // operationDecision is what to do next for a pending operation.
 type operationDecision struct {
 	action operationAction

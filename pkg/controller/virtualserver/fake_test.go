@@ -25,6 +25,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	versionedfake "tensorstack.dev/virtualserver/pkg/generated/clientset/versioned/fake"
+	"tensorstack.dev/virtualserver/pkg/limits"
 )
 
 // fakeKubeVirt holds objects and notes calls. It knows nothing of KubeVirt's behaviour, which is tested against the real
@@ -135,6 +136,10 @@ func (f *fakeKubeVirt) DeleteInstance(_ context.Context, _, name string, _ metav
 func (f *fakeKubeVirt) DeleteDataVolume(_ context.Context, _, name string, _ metav1.DeleteOptions) error {
 	delete(f.volumes, name)
 	return f.write("delete DataVolume")
+}
+
+func (f *fakeKubeVirt) ImporterResources(context.Context) (corev1.ResourceRequirements, error) {
+	return limits.Importer(), nil
 }
 
 func (f *fakeKubeVirt) StartMachine(context.Context, string, string, kubevirtv1.StartOptions) error {
@@ -283,6 +288,11 @@ func (b *bench) fill() {
 	require.NoError(b.t, err)
 	for i := range pods.Items {
 		add(b.caches.launchers, &pods.Items[i])
+	}
+	classes, err := b.kubernetes.StorageV1().StorageClasses().List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	for i := range classes.Items {
+		add(b.caches.classes, &classes.Items[i])
 	}
 	nodes, err := b.kubernetes.CoreV1().Nodes().List(b.t.Context(), metav1.ListOptions{})
 	require.NoError(b.t, err)

@@ -19,7 +19,7 @@ import (
 // but not for one that it uses through a throw-away overlay. A guest that runs keeps the disk that it has.
 func (p *pass) held() bool {
 	runs := p.instance != nil && p.instance.Status.Phase == kubevirtv1.Running
-	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
+	return translate.MakesRootDisk(p.vs) && p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
 }
 
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before, unless it still belongs
@@ -149,6 +149,7 @@ func (p *pass) createMachine(ctx context.Context) error {
 // desiredMachine returns the VirtualMachine that the VirtualServer describes. With a run strategy it also carries the
 // version of the VirtualServer that asks for it.
 func (p *pass) desiredMachine(options translate.Options) (*kubevirtv1.VirtualMachine, error) {
+	options.Copies = p.copiesForNextRun()
 	desired, err := translate.VirtualMachine(p.vs, options)
 	if err != nil {
 		return nil, &problem{reason: reasonRefused, message: fmt.Sprintf("The spec cannot be realised: %v", err)}

@@ -155,10 +155,15 @@ func (p *pass) shortfalls(ctx context.Context) []string {
 	}
 	root := &p.vs.Spec.Storage.Root
 	scratch := root.Source.PVC == nil && root.Source.Snapshot == nil && root.Source.Blank == nil
-	if p.claim == nil {
-		return limits.Shortfalls(limits.Import(root.PVC.Size, scratch), quotas, ranges)
+	importer, err := p.clients.KubeVirt.ImporterResources(ctx)
+	if err != nil {
+		logger.V(2).Info("Cannot read the configuration of CDI", "err", err)
+		importer = limits.Importer()
 	}
-	return limits.Shortfalls(limits.Remaining(root.PVC.Size, scratch), quotas, ranges)
+	if p.claim == nil {
+		return limits.Shortfalls(limits.Import(root.PVC.Size, scratch, importer), quotas, ranges)
+	}
+	return limits.Shortfalls(limits.Remaining(root.PVC.Size, scratch, importer), quotas, ranges)
 }
 
 // lookSoon asks for another look at what no watch tells.

@@ -74,6 +74,9 @@ func (p *pass) operate(ctx context.Context) error {
 		op.Message = decision.message
 		return nil
 	case actionDone:
+		if p.unwritten && op.Type == v1beta1.OperationRestart {
+			decision.message = messageOldSpec
+		}
 		p.endOperation(v1beta1.OperationSucceeded, decision.message)
 		return nil
 	case actionFail:

@@ -16,6 +16,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // finalizer keeps a VirtualServer until its machine and disk are gone.
@@ -53,6 +54,8 @@ type pass struct {
 	secret   *corev1.Secret
 	// launcher is the launcher pod as the server has it, nil if only the cache was asked.
 	launcher *corev1.Pod
+	// copying is what the copies of ephemeral claims wait for, or empty.
+	copying string
 	// found is what stands in the way.
 	found obstacles
 	// desired is the machine as it should be, nil if it is not wanted yet.
@@ -140,8 +143,11 @@ func (p *pass) load() {
 	namespace, name := p.vs.Namespace, p.vs.Status.VM.Name
 	p.machine = mine(p, p.caches.machine(namespace, name))
 	p.instance = mine(p, p.caches.instance(namespace, name))
-	p.volume = mine(p, p.caches.volume(namespace, name))
-	p.claim = mine(p, p.caches.claim(namespace, name))
+	if translate.MakesRootDisk(p.vs) {
+		// A disk that was not made for the machine is nobody's here: neither changed nor deleted.
+		p.volume = mine(p, p.caches.volume(namespace, name))
+		p.claim = mine(p, p.caches.claim(namespace, name))
+	}
 	p.service = mine(p, p.caches.service(namespace, name))
 	p.secret = mine(p, p.caches.secret(namespace, name))
 }
@@ -184,7 +190,7 @@ func (p *pass) reconcile(ctx context.Context) error {
 			return p.rehash(ctx)
 		}
 	}
-	return errors.Join(err, p.operate(ctx), p.removeObsolete(ctx), p.sweep(ctx))
+	return errors.Join(err, p.operate(ctx), p.reconcileCopies(ctx), p.removeObsolete(ctx), p.sweep(ctx))
 }
 
 // calm gives a machine that may not change otherwise the run strategy that is in force, if that starts nothing.

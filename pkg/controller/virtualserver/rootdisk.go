@@ -135,6 +135,9 @@ func requestOf(claim *corev1.PersistentVolumeClaim) *resource.Quantity {
 
 // reconcileRootDisk keeps the DataVolume of the root disk and lets its claim grow.
 func (p *pass) reconcileRootDisk(ctx context.Context) error {
+	if !translate.MakesRootDisk(p.vs) {
+		return nil
+	}
 	if err := p.markImported(ctx); isConflict(err) {
 		return err
 	} else if err != nil {

@@ -28,6 +28,12 @@ func (c *caches) watch(enqueue func(cache.ObjectName), ended func(*kubevirtv1.Vi
 		if named.Name != "" && !slices.Contains(servers, named) {
 			servers = append(servers, named)
 		}
+		// The copies that a run writes to have names of their own.
+		for _, server := range c.serversOf(object.GetNamespace(), object.GetLabels()[translate.LabelMachine]) {
+			if !slices.Contains(servers, server) {
+				servers = append(servers, server)
+			}
+		}
 		for _, server := range servers {
 			enqueue(server)
 		}

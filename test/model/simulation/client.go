@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -14,6 +15,7 @@ import (
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	controller "tensorstack.dev/virtualserver/pkg/controller/virtualserver"
+	"tensorstack.dev/virtualserver/pkg/limits"
 )
 
 // client is the controller's client of KubeVirt and CDI. Every call is held up at the gate.
@@ -151,6 +153,11 @@ func (c *client) PatchDataVolume(ctx context.Context, live, modified *cdiv1.Data
 }
 
 // DeleteDataVolume implements kubevirt.DataVolumes.
+// ImporterResources implements kubevirt.DataVolumes. CDI has its defaults here.
+func (c *client) ImporterResources(context.Context) (corev1.ResourceRequirements, error) {
+	return limits.Importer(), nil
+}
+
 func (c *client) DeleteDataVolume(ctx context.Context, _, name string, _ metav1.DeleteOptions) error {
 	return c.do(ctx, "delete DataVolume", func() error { return c.deleteVolume(name) })
 }

@@ -77,6 +77,10 @@ func Run(ctx context.Context, config Config) error {
 	pods := node.NewPods(c, config.Address, machines, importer.New(c, config.Import, progress))
 	handlers := node.NewHandlerPods(c)
 	disks := disk.New(c)
+	snapshots, err := disk.NewSnapshots(c, config.Agent)
+	if err != nil {
+		return err
+	}
 	for _, register := range []func() error{
 		nodes.Register, pods.Register, handlers.Register, disks.Register,
 		func() error { return machines.Register(pods.Touch) },
@@ -102,6 +106,7 @@ func Run(ctx context.Context, config Config) error {
 	group.Go(func() { handlers.Run(ctx) })
 	group.Go(func() { disks.RunClaims(ctx) })
 	group.Go(func() { disks.RunVolumes(ctx) })
+	group.Go(func() { snapshots.Run(ctx) })
 	group.Go(func() { pods.Run(ctx, workers) })
 	group.Go(func() { machines.Run(ctx, workers) })
 	group.Go(func() {

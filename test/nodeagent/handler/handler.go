@@ -327,6 +327,9 @@ func (h *Handler) write(ctx context.Context, vmi *kubevirtv1.VirtualMachineInsta
 	if phase != "" {
 		setPhase(&updated.Status, phase, now)
 	}
+	if updated.IsFinal() {
+		removeCondition(&updated.Status, kubevirtv1.VirtualMachineInstanceAgentConnected)
+	}
 	if g, found := h.guest(vmi.UID); found && alive(statusOf(g)) && updated.Status.Phase == kubevirtv1.Running {
 		present, missing := plugged(updated, g.atBoot, disks(updated, h.claimSize(vmi.Namespace)), h.hasDisk)
 		g.SetDisks(present)

@@ -119,6 +119,12 @@ func reportMigration(vmi *kubevirtv1.VirtualMachineInstance, now metav1.Time) {
 			" is not shared, live migration requires that all PVCs must be shared (using ReadWriteMany access mode)"
 	}
 	replaceCondition(&vmi.Status, live, now)
+	storage := kubevirtv1.VirtualMachineInstanceCondition{
+		Type: kubevirtv1.VirtualMachineInstanceIsStorageLiveMigratable, Status: corev1.ConditionTrue}
+	if live.Reason == kubevirtv1.VirtualMachineInstanceReasonHostDeviceNotMigratable {
+		storage.Status, storage.Reason, storage.Message = live.Status, live.Reason, live.Message
+	}
+	replaceCondition(&vmi.Status, storage, now)
 }
 
 // reportVolume names the device of a volume, and takes a hot-plugged one

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -130,11 +129,7 @@ func (s script) end(status *corev1.ContainerStatus, now time.Time) {
 
 // succeeded is the termination message of CDI's workers.
 func succeeded(text string) string {
-	message, err := json.Marshal(map[string]string{"message": text})
-	if err != nil {
-		return "" // a string always encodes
-	}
-	return string(message)
+	return fmt.Sprintf(`{"scratchSpaceRequired":false,"preallocationApplied":false,"message":%q}`, text)
 }
 
 func restart(status *corev1.ContainerStatus, now time.Time) {

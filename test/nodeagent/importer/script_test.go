@@ -72,7 +72,7 @@ func describe(status corev1.ContainerStatus) string {
 func TestStep(t *testing.T) {
 	history, status := walk(script{outcome: faults.OK, duration: time.Second}, 10)
 	assert.Equal(t, []string{"succeeded"}, history)
-	assert.JSONEq(t, `{"message":"Import Complete"}`, status.State.Terminated.Message)
+	assert.JSONEq(t, `{"scratchSpaceRequired":false,"preallocationApplied":false,"message":"Import Complete"}`, status.State.Terminated.Message)
 
 	history, status = walk(script{outcome: faults.Fail, message: "no", duration: time.Second}, 9)
 	assert.Equal(t, []string{"failed", "running", "failed", "waiting", "running", "failed", "waiting", "running"}, history)

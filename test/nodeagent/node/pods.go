@@ -136,6 +136,10 @@ func (p *Pods) reconcile(ctx context.Context, name string) (time.Duration, error
 			return mountRetry, p.write(ctx, pod, waitContainers(pod, addresses, now), now)
 		}
 	}
+	if len(pod.Status.ContainerStatuses) == 0 {
+		// A kubelet tells of a pod before its containers run. The change brings the next turn.
+		return 0, p.write(ctx, pod, waitContainers(pod, addresses, now), now)
+	}
 	status := runContainers(pod, addresses, now)
 	again := runtime.Observe(ctx, pod, &status, now)
 	return again, p.write(ctx, pod, status, now)

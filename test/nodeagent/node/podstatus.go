@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,9 +29,8 @@ func runContainers(pod *corev1.Pod, addresses Addresses, now metav1.Time) corev1
 	status.InitContainerStatuses = nil
 	for i := range pod.Spec.InitContainers {
 		container := &pod.Spec.InitContainers[i]
-		sidecar := container.RestartPolicy != nil && *container.RestartPolicy == corev1.ContainerRestartPolicyAlways
 		old := find(pod.Status.InitContainerStatuses, container.Name)
-		if sidecar {
+		if staysOn(container) {
 			status.InitContainerStatuses = append(status.InitContainerStatuses, running(container, old, now))
 		} else {
 			status.InitContainerStatuses = append(status.InitContainerStatuses, completed(container, old, now))
@@ -70,12 +71,17 @@ func waitContainers(pod *corev1.Pod, addresses Addresses, now metav1.Time) corev
 }
 
 // endContainers returns the status of a pod whose containers were all ended by
-// their orderly shutdown.
+// their orderly shutdown. One that waited for its next try ended at the last.
 func endContainers(pod *corev1.Pod, now metav1.Time) corev1.PodStatus {
 	status := *pod.Status.DeepCopy()
 	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
 		for i := range statuses {
-			if statuses[i].State.Terminated == nil {
+			last := statuses[i].LastTerminationState.Terminated
+			switch {
+			case statuses[i].State.Terminated != nil:
+			case statuses[i].State.Waiting != nil && last != nil:
+				statuses[i].State = corev1.ContainerState{Terminated: last}
+			default:
 				Terminate(&statuses[i], corev1.ContainerStateTerminated{Reason: "Completed"}, now)
 			}
 		}
@@ -131,29 +137,69 @@ func find(statuses []corev1.ContainerStatus, name string) *corev1.ContainerStatu
 	return &statuses[at]
 }
 
-// settle derives the phase and the conditions of a pod from its containers, by
-// the rules of the pod life cycle. Conditions of other writers stay.
+// settle derives the phase and the conditions of a pod from its containers, as a kubelet does (pkg/kubelet/status/generate.go of
+// Kubernetes). Conditions of other writers stay.
 func settle(pod *corev1.Pod, status *corev1.PodStatus, now metav1.Time) {
 	status.Phase = phase(pod, status)
-	started := corev1.ConditionTrue
-	if len(status.ContainerStatuses) == 0 || waitingToStart(status) {
-		started = corev1.ConditionFalse
-	}
 	set := func(kind corev1.PodConditionType, value corev1.ConditionStatus, reason, message string) {
 		setCondition(status, corev1.PodCondition{Type: kind, Status: value, Reason: reason, Message: message}, now)
 	}
+	over := status.Phase == corev1.PodSucceeded || status.Phase == corev1.PodFailed
 	set(corev1.PodScheduled, corev1.ConditionTrue, "", "")
-	set(corev1.PodReadyToStartContainers, started, "", "")
-	set(corev1.PodInitialized, started, "", "")
-	ready, reason, message := containersReady(status)
+	switch {
+	case over:
+		set(corev1.PodReadyToStartContainers, corev1.ConditionFalse, "PodSandboxNotReady", "pod sandbox is not ready")
+	case len(status.ContainerStatuses) == 0:
+		set(corev1.PodReadyToStartContainers, corev1.ConditionFalse, "PodSandboxNotReady", "no pod sandbox exists")
+	default:
+		set(corev1.PodReadyToStartContainers, corev1.ConditionTrue, "", "")
+	}
+	switch waiting := incomplete(status); {
+	case len(waiting) > 0:
+		set(corev1.PodInitialized, corev1.ConditionFalse, "ContainersNotInitialized", "containers with incomplete status: "+listed(waiting))
+	case status.Phase == corev1.PodSucceeded:
+		set(corev1.PodInitialized, corev1.ConditionTrue, "PodCompleted", "")
+	default:
+		set(corev1.PodInitialized, corev1.ConditionTrue, "", "")
+	}
+	ready, reason, message := containersReady(pod, status)
 	set(corev1.ContainersReady, ready, reason, message)
-	for _, gate := range pod.Spec.ReadinessGates {
-		if ready == corev1.ConditionTrue && !conditionTrue(status, gate.ConditionType) {
-			ready, reason = corev1.ConditionFalse, "ReadinessGatesNotReady"
-			message = "the status of pod readiness gate \"" + string(gate.ConditionType) + "\" is not \"True\""
+	if ready == corev1.ConditionTrue {
+		for _, gate := range pod.Spec.ReadinessGates {
+			if text := gateText(status, gate.ConditionType); text != "" {
+				ready, reason, message = corev1.ConditionFalse, "ReadinessGatesNotReady", text
+				break
+			}
 		}
 	}
 	set(corev1.PodReady, ready, reason, message)
+}
+
+// incomplete are the init containers that have neither ended well nor, if they stay, started.
+func incomplete(status *corev1.PodStatus) (names []string) {
+	for _, container := range status.InitContainerStatuses {
+		ended := container.State.Terminated
+		if container.State.Running == nil && (ended == nil || ended.ExitCode != 0) {
+			names = append(names, container.Name)
+		}
+	}
+	return names
+}
+
+func listed(names []string) string { return "[" + strings.Join(names, " ") + "]" }
+
+// gateText says what a readiness gate lacks, or nothing.
+func gateText(status *corev1.PodStatus, gate corev1.PodConditionType) string {
+	for _, condition := range status.Conditions {
+		switch {
+		case condition.Type != gate:
+		case condition.Status == corev1.ConditionTrue:
+			return ""
+		default:
+			return fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate, condition.Status)
+		}
+	}
+	return fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", gate)
 }
 
 func phase(pod *corev1.Pod, status *corev1.PodStatus) corev1.PodPhase {
@@ -188,26 +234,33 @@ func hasRun(s corev1.ContainerStatus) bool {
 	return s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
 }
 
-func containersReady(status *corev1.PodStatus) (corev1.ConditionStatus, string, string) {
-	if status.Phase == corev1.PodSucceeded {
+func containersReady(pod *corev1.Pod, status *corev1.PodStatus) (corev1.ConditionStatus, string, string) {
+	switch status.Phase {
+	case corev1.PodSucceeded:
 		return corev1.ConditionFalse, "PodCompleted", ""
+	case corev1.PodFailed:
+		return corev1.ConditionFalse, "PodFailed", ""
 	}
-	unready := ""
-	for _, container := range status.ContainerStatuses {
-		if !container.Ready {
-			unready += " " + container.Name
+	var unready []string
+	for i, container := range status.InitContainerStatuses {
+		if staysOn(&pod.Spec.InitContainers[i]) && !container.Ready {
+			unready = append(unready, container.Name)
 		}
 	}
-	if unready != "" {
-		return corev1.ConditionFalse, "ContainersNotReady", "containers with unready status: [" + unready[1:] + "]"
+	for _, container := range status.ContainerStatuses {
+		if !container.Ready {
+			unready = append(unready, container.Name)
+		}
+	}
+	if len(unready) > 0 {
+		return corev1.ConditionFalse, "ContainersNotReady", "containers with unready status: " + listed(unready)
 	}
 	return corev1.ConditionTrue, "", ""
 }
 
-func conditionTrue(status *corev1.PodStatus, kind corev1.PodConditionType) bool {
-	return slices.ContainsFunc(status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == kind && c.Status == corev1.ConditionTrue
-	})
+// staysOn tells whether an init container runs beside the others.
+func staysOn(container *corev1.Container) bool {
+	return container.RestartPolicy != nil && *container.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
 // setCondition keeps the transition time of a condition whose status stays.

@@ -81,6 +81,21 @@ func TestWaitingPod(t *testing.T) {
 	assert.Equal(t, corev1.ConditionFalse, readiness(status, corev1.PodInitialized).Status)
 }
 
+func TestConditionsOfAPodThatIsOver(t *testing.T) {
+	for reason, code := range map[string]int32{"PodCompleted": 0, "PodFailed": 1} {
+		pod := twoContainers()
+		run(pod)
+		for i := range pod.Status.ContainerStatuses {
+			Terminate(&pod.Status.ContainerStatuses[i], corev1.ContainerStateTerminated{ExitCode: code}, now)
+		}
+		settle(pod, &pod.Status, now)
+		assert.Equal(t, reason, readiness(pod.Status, corev1.PodReady).Reason)
+		assert.Equal(t, reason, readiness(pod.Status, corev1.ContainersReady).Reason)
+		assert.Equal(t, corev1.ConditionFalse, readiness(pod.Status, corev1.PodReadyToStartContainers).Status)
+		assert.Equal(t, corev1.ConditionTrue, readiness(pod.Status, corev1.PodInitialized).Status)
+	}
+}
+
 func TestPhases(t *testing.T) {
 	tests := map[string]struct {
 		policy   corev1.RestartPolicy
@@ -127,6 +142,11 @@ func TestEndContainers(t *testing.T) {
 	pod := twoContainers()
 	run(pod)
 	Terminate(&pod.Status.ContainerStatuses[0], corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, then)
+	waiting := pod.DeepCopy()
+	waiting.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "compute",
+		State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+		LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}}}
+	assert.Equal(t, int32(1), endContainers(waiting, now).ContainerStatuses[0].State.Terminated.ExitCode, "what it waited after counts")
 	status := endContainers(pod, now)
 	require.NotNil(t, status.ContainerStatuses[1].State.Terminated)
 	assert.Equal(t, "OOMKilled", status.ContainerStatuses[0].State.Terminated.Reason, "the first cause stays")

@@ -41,6 +41,7 @@ func Supervise(ctx context.Context, dir string) error {
 			kube, "kubelet", "--config=" + config.file("kubelet.json"), "--kubeconfig=" + config.credential("kubelet.kubeconfig"),
 			"--hostname-override=" + config.Name, "--node-ip=" + config.plan().Node(config.Index).String(), "--v=2",
 		}},
+		{"csi", []string{filepath.Join(config.BinDir, "realnode"), "csi-node", "--dir", dir}},
 		{"kube-proxy", []string{kube, "kube-proxy", "--config=" + config.file("kube-proxy.json"), "--v=1"}},
 	}
 	var group sync.WaitGroup

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v11/controller"
+
+	"tensorstack.dev/virtualserver/test/realnode/csi"
 )
 
 // provisionedBy is the annotation that the provisioner's library puts on its volumes.
@@ -83,7 +85,8 @@ func growOne(ctx context.Context, client kubernetes.Interface, store cache.Store
 	if err != nil {
 		return err
 	}
-	if volume.Annotations[provisionedBy] != Provisioner {
+	// The storage driver's volumes are folders too.
+	if by := volume.Annotations[provisionedBy]; by != Provisioner && by != csi.DriverName {
 		return nil
 	}
 	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
+	"tensorstack.dev/virtualserver/pkg/admission/copies"
 	"tensorstack.dev/virtualserver/pkg/admission/disks"
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
 	"tensorstack.dev/virtualserver/pkg/admission/preflight"
@@ -24,10 +25,11 @@ func addAdmission(options *genericoptions.RecommendedOptions, imports *importurl
 	references.Register(options.Admission.Plugins)
 	importurl.Register(options.Admission.Plugins, imports)
 	disks.Register(options.Admission.Plugins, servers)
+	copies.Register(options.Admission.Plugins)
 	preflight.Register(options.Admission.Plugins)
 	resourcequota.Register(options.Admission.Plugins)
 	options.Admission.RecommendedPluginOrder = append(options.Admission.RecommendedPluginOrder,
-		references.PluginName, importurl.PluginName, disks.PluginName, preflight.PluginName, resourcequota.PluginName)
+		references.PluginName, importurl.PluginName, disks.PluginName, copies.PluginName, preflight.PluginName, resourcequota.PluginName)
 	options.ExtraAdmissionInitializers = func(*genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
 		// The empty configuration counts objects: count/virtualservers.tensorstack.dev. CPU, memory and GPUs of a machine
 		// are charged to its pod by kube-apiserver.

@@ -198,8 +198,9 @@ func TestFilesystems(t *testing.T) {
 		"reserved":      {filesystem("sockets", claim("c")), []string{at + ".name reserved"}},
 		"no source":     {filesystem("a", tensorstack.VolumeSource{}), []string{at + " set one of"}},
 		"ephemeral": {filesystem("a", tensorstack.VolumeSource{Ephemeral: &tensorstack.EphemeralSource{
-			PersistentVolumeClaim: &tensorstack.PersistentVolumeClaimSource{ClaimName: "c"}}}),
-			[]string{at + ".ephemeral KubeVirt would write the guest's changes to the PersistentVolumeClaim"}},
+			PersistentVolumeClaim: &tensorstack.PersistentVolumeClaimSource{ClaimName: "c"}}}), nil},
+		"ephemeral without a claim": {filesystem("a", tensorstack.VolumeSource{Ephemeral: &tensorstack.EphemeralSource{}}),
+			[]string{at + ".ephemeral.persistentVolumeClaim Required"}},
 		"second account": {func(spec *tensorstack.VirtualServerSpec) {
 			disks(tensorstack.AdditionalDisk{Name: "a", VolumeSource: serviceAccount("x")})(spec)
 			filesystems(tensorstack.Filesystem{Name: "b", VolumeSource: serviceAccount("y")})(spec)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -97,6 +98,16 @@ func Accept(status *tensorstack.VirtualServerStatus, machine Machine, request Re
 // announcement says what happens next, until the controller has looked.
 func announcement(request Request) string {
 	return fmt.Sprintf("%s asked for by %s, about to be carried out", request.Type, request.User)
+}
+
+// Caution is what a user should know about an operation that was accepted, or empty: a restart also carries out changes of the
+// spec, except those that cannot be put into force.
+func Caution(status *tensorstack.VirtualServerStatus, request Request) string {
+	reconciled := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionReconciled)
+	if request.Type != tensorstack.OperationRestart || reconciled == nil || reconciled.Status != metav1.ConditionFalse {
+		return ""
+	}
+	return "the machine may restart with what it had before, since the spec is not in force: " + reconciled.Message
 }
 
 func instanceOf(machine Machine) types.UID {

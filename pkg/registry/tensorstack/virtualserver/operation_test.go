@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 const (
@@ -209,4 +210,30 @@ func TestLedgerKeepsTheLastTen(t *testing.T) {
 	assert.Equal(t, types.UID("12"), status.Operations[0].ID, "newest first")
 	assert.Equal(t, types.UID("3"), status.Operations[MaxOperations-1].ID)
 	assert.Nil(t, status.PendingOperation)
+}
+
+// Who restarts a machine to put a change into force is told if that will not happen.
+func TestCaution(t *testing.T) {
+	for _, test := range []struct {
+		operation tensorstack.OperationType
+		status    metav1.ConditionStatus
+		cautioned bool
+	}{
+		{restart, metav1.ConditionFalse, true},
+		{restart, metav1.ConditionTrue, false},
+		{restart, metav1.ConditionUnknown, false},
+		{restart, "", false},
+		{start, metav1.ConditionFalse, false},
+		{stop, metav1.ConditionFalse, false},
+	} {
+		status := &tensorstack.VirtualServerStatus{}
+		if test.status != "" {
+			status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReconciled, Status: test.status, Message: "too much memory"}}
+		}
+		caution := Caution(status, Request{Type: test.operation})
+		assert.Equal(t, test.cautioned, caution != "", "%s, Reconciled=%s", test.operation, test.status)
+		if test.cautioned {
+			assert.Contains(t, caution, "too much memory")
+		}
+	}
 }

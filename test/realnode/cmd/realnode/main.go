@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tensorstack.dev/virtualserver/test/realnode/csi"
 	"tensorstack.dev/virtualserver/test/realnode/imagestore"
 	"tensorstack.dev/virtualserver/test/realnode/network"
 	"tensorstack.dev/virtualserver/test/realnode/node"
@@ -32,11 +33,12 @@ func newCommand() *cobra.Command {
 		Use: "realnode", Short: "Run the nodes of the local control plane",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newSwitchCommand(), newImagesCommand(), newVolumesCommand())
+	root.AddCommand(newSwitchCommand(), newImagesCommand(), newVolumesCommand(), newCSIControllerCommand())
 	root.AddCommand(
 		newNodeCommand("run", "Start a node and stay until it ends", node.Run),
 		newNodeCommand("init", "Be the first process of a node", func(_ context.Context, dir string) error { return node.Init(dir) }),
 		newNodeCommand("supervise", "Keep the servers of a node running", node.Supervise),
+		newNodeCommand("csi-node", "Show the volumes of the storage driver to the pods of a node", runCSINode),
 	)
 	return root
 }
@@ -119,4 +121,26 @@ func newVolumesCommand() *cobra.Command {
 	flags.StringVar(&options.Kubeconfig, "kubeconfig", "", "kubeconfig of the provisioner (required)")
 	flags.StringVar(&options.Folder, "folder", "", "folder of the volumes (required)")
 	return required(command, "kubeconfig", "folder")
+}
+
+func newCSIControllerCommand() *cobra.Command {
+	var socket, folder string
+	command := &cobra.Command{
+		Use: "csi-controller", Short: "Make the volumes and snapshots of the storage driver", Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return csi.RunController(command.Context(), socket, folder)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&socket, "socket", "", "socket to serve on (required)")
+	flags.StringVar(&folder, "folder", "", "folder of the volumes (required)")
+	return required(command, "socket", "folder")
+}
+
+func runCSINode(ctx context.Context, dir string) error {
+	config, err := node.Load(dir)
+	if err != nil {
+		return err
+	}
+	return csi.RunNode(ctx, config.Name, csi.Folder(config.Volumes))
 }

@@ -14,6 +14,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -88,6 +89,9 @@ func (o *operator) operate(ctx context.Context, c call) (runtime.Object, error) 
 	}
 	if err != nil {
 		return nil, err
+	}
+	if caution := virtualserver.Caution(&vs.Status, c.request); caution != "" {
+		warning.AddWarning(ctx, "", caution)
 	}
 	klog.FromContext(ctx).V(2).Info("Operation accepted", "virtualServer", klog.KObj(vs), "operation", c.request.Type,
 		"user", c.request.User, "runStrategy", vs.Status.RunStrategy, "dryRun", len(dryRun) > 0)
