@@ -71,6 +71,9 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 		}
 		return err
 	}
+	if verdict == strategyKeep || verdict == strategyOverride {
+		p.observeHealed(kindMachine)
+	}
 	p.machine = machine
 	return nil
 }
@@ -138,6 +141,7 @@ func (p *pass) createMachine(ctx context.Context) error {
 		return failed("create VirtualMachine "+p.name(), err)
 	}
 	p.machine = machine
+	p.observeHealed(kindMachine)
 	p.emit(eventNormal, "CreatedVirtualMachine", "Created VirtualMachine "+machine.Name)
 	return nil
 }

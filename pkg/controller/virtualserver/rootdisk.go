@@ -177,6 +177,7 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 	if err != nil {
 		return failed("update DataVolume "+p.name(), err)
 	}
+	p.observeHealed(kindDataVolume)
 	p.volume = volume
 	return nil
 }

@@ -47,6 +47,12 @@ func (p *pass) writeStatus(ctx context.Context) error {
 			return err
 		}
 		p.events = append(p.events, transitions(&before, &p.before.Status)...)
+		var started time.Time
+		if observed.DataVolume != nil {
+			started = observed.DataVolume.CreationTimestamp.Time
+		}
+		p.observeStatus(&before, started)
+		p.tellPhase(ctx, &before)
 	}
 	if derived.LastFailure != nil {
 		p.failures.forget(p.key(), derived.LastFailure)
