@@ -55,6 +55,10 @@ test-unit: ## Run the tests that need no control plane.
 	@(cd test/health && GOWORK=off $(GO) test ./...)
 	@(cd test/realnode/images && GOWORK=off $(GO) test ./...)
 
+.PHONY: test-monitoring
+test-monitoring: ## Try the alerts with Prometheus' own modules, and hold rules and dashboard against the metrics that exist.
+	@(cd test/monitoring && GOWORK=off $(GO) test ./...)
+
 .PHONY: test-integration
 test-integration: lab ## Run the tests against a real control plane, which they start themselves.
 	@hack/test-integration.sh
@@ -78,6 +82,11 @@ test-failures: lab ## Break imports, launchers and real nodes on purpose, and lo
 .PHONY: test-node-kill
 test-node-kill: lab ## Kill the launcher at ten points of a start with real nodes; each next start must work, and nothing may remain.
 	@hack/test-node-kill.sh
+
+.PHONY: skew
+skew: lab ## Try the product on older Kubernetes servers, which it builds first. Slow: minutes for each version.
+	@hack/build-skew.sh
+	@hack/test-skew.sh
 
 .PHONY: bench
 bench: lab ## Measure the product against its peers: a CustomResourceDefinition and raw etcd.

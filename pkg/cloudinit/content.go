@@ -24,6 +24,39 @@ func (u UserData) HoldsPassword() bool {
 	return false
 }
 
+// IgnoresPublicKeys says why the public keys of the machine's metadata reach no user that one can log in as, or "" if they reach
+// the default user of the image. Keys in the user data itself are another matter. cloud-init's rules are those of
+// normalize_users_groups in its cloudinit/distros/ug_util.py: "user" changes the default user, and "users" replaces the list
+// that has it.
+func (u UserData) IgnoresPublicKeys() string {
+	config := u.modules()
+	if allowed, ok := config["allow_public_ssh_keys"].(bool); ok && !allowed {
+		return "has allow_public_ssh_keys: false"
+	}
+	users, given := config["users"]
+	if !given || config["user"] != nil || namesDefaultUser(users) {
+		return ""
+	}
+	return "lists users without the entry default: add it, or give each user ssh_authorized_keys"
+}
+
+func namesDefaultUser(users any) bool {
+	const name = "default"
+	switch users := users.(type) {
+	case string:
+		return slices.ContainsFunc(strings.Split(users, ","), func(user string) bool { return strings.TrimSpace(user) == name })
+	case map[string]any:
+		return users[name] != nil
+	case []any:
+		return slices.ContainsFunc(users, func(entry any) bool {
+			user, _ := entry.(map[string]any)
+			return entry == name || user["name"] == name
+		})
+	default:
+		return false
+	}
+}
+
 func holdsPasswordList(chpasswd any) bool {
 	settings, _ := chpasswd.(map[string]any)
 	return settings["list"] != nil || settings["users"] != nil

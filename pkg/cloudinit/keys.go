@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"tensorstack.dev/virtualserver/pkg/spelling"
 )
 
 // moduleKeys are the keys of modules that are objects, or lists of objects, as cloud-init's reference lists them:
@@ -95,46 +97,11 @@ func meant(unknown []string, known map[string]bool) string {
 	if len(unknown) != 1 || len(unknown[0]) > 40 {
 		return ""
 	}
-	name := strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(unknown[0]))
-	best, distance := "", 3
-	for _, candidate := range slices.Sorted(maps.Keys(known)) {
-		// A third of the letters may be wrong: in short names, one is much.
-		if d := editDistance(name, candidate); d < distance && 3*d <= len(candidate) || d == 0 {
-			best, distance = candidate, d
-		}
-		if strings.ReplaceAll(candidate, "_", "") == strings.ReplaceAll(name, "_", "") {
-			best, distance = candidate, 0
-		}
-	}
+	best := spelling.Nearest(unknown[0], slices.Collect(maps.Keys(known)))
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf(": did you mean %s?", best)
-}
-
-// editDistance counts the letters to insert, remove or replace, or neighbours to swap, between two names.
-func editDistance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			change := rows[i-1][j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }
 
 var (

@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 
 	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
-	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -42,6 +41,10 @@ type Config struct {
 	LeaderElection LeaderElection
 	// Workers is the number of VirtualServers that are reconciled at the same time. It defaults to DefaultWorkers.
 	Workers int
+	// Metrics count what the controller does, over all managers of the process. Without them nothing is counted.
+	Metrics *virtualserver.Metrics
+	// Traces takes the traces of reconciliations. It may be nil.
+	Traces trace.TracerProvider
 	// Clock is the time. It defaults to the real one.
 	Clock clock.WithTicker
 }
@@ -88,26 +91,12 @@ func New(config Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := newMetrics()
-	if err != nil {
-		return nil, err
+	if config.Metrics == nil {
+		config.Metrics = virtualserver.NewMetrics()
 	}
 	return &Manager{
-		elector: elector, clients: clients, metrics: metrics, workers: config.Workers, clock: config.Clock,
+		elector: elector, clients: clients, metrics: config.Metrics, workers: config.Workers, clock: config.Clock,
 	}, nil
-}
-
-// newMetrics registers the metrics with the registry that the API server exposes under /metrics. A second manager in the
-// same process, as in tests, counts for itself.
-func newMetrics() (*virtualserver.Metrics, error) {
-	metrics := virtualserver.NewMetrics()
-	for _, metric := range metrics.All() {
-		var already prometheus.AlreadyRegisteredError
-		if err := legacyregistry.Register(metric); err != nil && !errors.As(err, &already) {
-			return nil, fmt.Errorf("register the metrics of the controller: %w", err)
-		}
-	}
-	return metrics, nil
 }
 
 func newClients(config Config) (virtualserver.Clients, error) {
@@ -133,6 +122,7 @@ func newClients(config Config) (virtualserver.Clients, error) {
 	}
 	return virtualserver.Clients{
 		Kubernetes: kubernetesClient, KubeVirt: kubevirtClient, VirtualServers: loopback, Snapshots: snapshots,
+		Traces: config.Traces,
 	}, nil
 }
 

@@ -30,8 +30,10 @@ const quotaBytes = 8 << 30
 type Embedded struct {
 	etcd     *embed.Etcd
 	logLevel zap.AtomicLevel
-	lock     *fileutil.LockedFile
-	endpoint string
+	// logOutput is where the log goes instead of standard error, in tests.
+	logOutput string
+	lock      *fileutil.LockedFile
+	endpoint  string
 	// socketDir is set if the socket had to be put outside the data directory.
 	socketDir string
 }
@@ -114,6 +116,9 @@ func (e *Embedded) config(dataDir, socket string) *embed.Config {
 	config.ZapLoggerBuilder = func(config *embed.Config) error {
 		logging := logutil.DefaultZapLoggerConfig
 		logging.Level = e.logLevel
+		if e.logOutput != "" {
+			logging.OutputPaths = []string{e.logOutput}
+		}
 		logger, err := logging.Build()
 		if err != nil {
 			return err

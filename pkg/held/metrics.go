@@ -37,14 +37,9 @@ func NewMetrics() *Metrics {
 	}
 }
 
-// Register registers the metrics.
-func (m *Metrics) Register(register func(metrics.Registerable) error) error {
-	for _, metric := range []metrics.Registerable{m.held, m.first, m.total} {
-		if err := register(metric); err != nil {
-			return err
-		}
-	}
-	return nil
+// All returns the metrics for registration.
+func (m *Metrics) All() []metrics.Registerable {
+	return []metrics.Registerable{m.held, m.first, m.total}
 }
 
 func (m *Metrics) moved(reason home.Reason) {

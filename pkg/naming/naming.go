@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -49,4 +51,9 @@ func Shorten(name string, limit int) string {
 func Hash(text string, digits int) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:digits]
+}
+
+// PortName returns the name of a port of a Service that its user gave none, such as tcp-80.
+func PortName(protocol corev1.Protocol, number int32) string {
+	return fmt.Sprintf("%s-%d", strings.ToLower(string(protocol)), number)
 }

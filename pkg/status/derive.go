@@ -39,6 +39,7 @@ func Derive(o Observed) v1beta1.VirtualServerStatus {
 	f.setConditions(&status)
 	f.setVolumesReady(&status)
 	f.setGuest(&status)
+	status.Service = f.service()
 	status.Message = f.message(status.PrintableStatus)
 	setTransition(&status, f.before.PrintableStatus, o.Now)
 	return status

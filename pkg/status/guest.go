@@ -3,6 +3,7 @@ package status
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
@@ -37,7 +38,8 @@ func (f *facts) setGuest(status *v1beta1.VirtualServerStatus) {
 	}
 	for _, volume := range vmi.Status.VolumeStatus {
 		for i := range status.Disks {
-			if status.Disks[i].Name == volume.Name && volume.Target != "" {
+			// KubeVirt numbers all disks that are not virtio's in the order of the machine, whatever their bus.
+			if status.Disks[i].Name == volume.Name && strings.HasPrefix(volume.Target, "vd") {
 				status.Disks[i].Device = "/dev/" + volume.Target
 			}
 		}

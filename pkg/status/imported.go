@@ -30,6 +30,8 @@ type importState struct {
 func importOf(o Observed) importState {
 	name := o.VirtualServer.Status.VM.Name
 	switch {
+	case !translate.MakesRootDisk(o.VirtualServer):
+		return notImported(&o.VirtualServer.Spec.Storage.Root)
 	case o.DataVolume == nil:
 		return importWithoutDataVolume(o, name)
 	case o.DataVolume.Status.Phase == cdiv1.Succeeded && !claimLost(o):
@@ -102,6 +104,17 @@ func claimLost(o Observed) bool {
 
 func imported() importState {
 	return importState{done: true, reason: ReasonSucceeded, message: messageImported}
+}
+
+// notImported is for a root disk into which nothing is imported. Whether its claim exists is told with the references.
+func notImported(root *v1beta1.RootDisk) importState {
+	state := importState{done: true, reason: ReasonNotNeeded}
+	if root.ContainerDisk != nil {
+		state.message = "The root disk is container image " + root.ContainerDisk.Image + "; nothing is imported."
+	} else {
+		state.message = "The root disk is PersistentVolumeClaim " + root.PersistentVolumeClaim.ClaimName + "; nothing is imported into it."
+	}
+	return state
 }
 
 // importWithoutDataVolume trusts a claim that CDI has marked as filled, or that was imported before: somebody may have

@@ -33,6 +33,8 @@ type Observed struct {
 	DataVolume *cdiv1.DataVolume
 	// Claim is the claim of the root disk.
 	Claim *corev1.PersistentVolumeClaim
+	// Service exposes the ports of the machine.
+	Service *corev1.Service
 	// ImporterPod is the pod that fills Claim.
 	ImporterPod *corev1.Pod
 	// Node is the node in Instance.Status.NodeName.

@@ -170,6 +170,7 @@ func TestWhatAMachineWaitsFor(t *testing.T) {
 func TestReferences(t *testing.T) {
 	yes := true
 	spec := v1beta1.VirtualServerSpec{CloudInitSecretRef: &corev1.LocalObjectReference{Name: "user"}}
+	spec.SSHKeys = &v1beta1.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: "keys"}}
 	claim := &v1beta1.PersistentVolumeClaimSource{ClaimName: "a"}
 	spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{
 		{VolumeSource: v1beta1.VolumeSource{PersistentVolumeClaim: claim}},
@@ -184,6 +185,7 @@ func TestReferences(t *testing.T) {
 	}
 	assert.Equal(t, []Reference{
 		{Kind: KindSecret, Name: "user", Field: "spec.cloudInitSecretRef", Key: "userdata"},
+		{Kind: KindSecret, Name: "keys", Field: "spec.sshKeys.secretRef"},
 		{Kind: KindClaim, Name: "a", Field: "spec.storage.additionalDisks[0].persistentVolumeClaim"},
 		{Kind: KindClaim, Name: "a", Field: "spec.storage.additionalDisks[1].ephemeral.persistentVolumeClaim"},
 		{Kind: KindConfigMap, Name: "c", Field: "spec.storage.filesystems[0].configMap"},

@@ -5,6 +5,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // FromKubeVirt maps the printable status of a VirtualMachine to ours. It is total: whatever KubeVirt may add is Unknown.
@@ -134,7 +135,8 @@ func (f *facts) claimMissing() bool {
 
 // claimsAreThere says that every claim of the machine was seen.
 func (f *facts) claimsAreThere() bool {
-	return f.LookedUp && f.absent() == nil && f.Claim != nil && f.Claim.DeletionTimestamp == nil
+	root := !translate.MakesRootDisk(f.vs) || f.Claim != nil && f.Claim.DeletionTimestamp == nil
+	return f.LookedUp && f.absent() == nil && root
 }
 
 // isStopping says whether the machine was told to stop, or its pod to go, but its instance is not being deleted yet.

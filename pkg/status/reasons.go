@@ -5,6 +5,8 @@ package status
 const (
 	// ReasonSucceeded is a root disk that holds its image.
 	ReasonSucceeded = "Succeeded"
+	// ReasonNotNeeded is a root disk into which nothing is imported.
+	ReasonNotNeeded = "NotNeeded"
 	// ReasonNotCreated is a root disk whose DataVolume does not exist yet.
 	ReasonNotCreated = "NotCreated"
 	// ReasonPending is a DataVolume without a phase.

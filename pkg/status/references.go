@@ -42,6 +42,12 @@ func References(spec *v1beta1.VirtualServerSpec) []Reference {
 	if ref := spec.CloudInitSecretRef; ref != nil {
 		found = append(found, Reference{Kind: KindSecret, Name: ref.Name, Field: "spec.cloudInitSecretRef", Key: cloudInitKey})
 	}
+	if claim := spec.Storage.Root.PersistentVolumeClaim; claim != nil {
+		found = append(found, Reference{Kind: KindClaim, Name: claim.ClaimName, Field: "spec.storage.root.persistentVolumeClaim"})
+	}
+	if keys := spec.SSHKeys; keys != nil {
+		found = append(found, Reference{Kind: KindSecret, Name: keys.SecretRef.Name, Field: "spec.sshKeys.secretRef"})
+	}
 	for i := range spec.Storage.AdditionalDisks {
 		found = append(found, referencesOf(&spec.Storage.AdditionalDisks[i].VolumeSource, fmt.Sprintf("spec.storage.additionalDisks[%d]", i))...)
 	}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // The scheduler's word on a pod stands until it looks again, with a growing delay, and much of what it refuses is no lack of
@@ -106,7 +107,7 @@ func importerVerdict(o Observed) (refused, waits string) {
 func (f *facts) unschedulable() (message string, is bool) {
 	said := verdictOn(f.podOf(f.live))
 	if said == nil {
-		return "", false
+		return f.schedulerMissing()
 	}
 	switch said.about {
 	case aboutRoom:
@@ -129,7 +130,8 @@ func (f *facts) claimVerdictIsOld() bool {
 		// No node is at fault.
 		return true
 	}
-	there := f.imported.done && f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost
+	there := f.imported.done && (!translate.MakesRootDisk(f.vs) ||
+		f.Claim != nil && f.Claim.DeletionTimestamp == nil && f.Claim.Status.Phase != corev1.ClaimLost)
 	return there && (!f.hasOtherClaims() || f.LookedUp && len(f.Absences) == 0)
 }
 
@@ -138,7 +140,8 @@ func (f *facts) hasOtherClaims() bool {
 		return source.PersistentVolumeClaim != nil || source.Ephemeral != nil
 	}
 	storage := &f.vs.Spec.Storage
-	return slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
+	return storage.Root.PersistentVolumeClaim != nil ||
+		slices.ContainsFunc(storage.AdditionalDisks, func(disk v1beta1.AdditionalDisk) bool { return uses(disk.VolumeSource) }) ||
 		slices.ContainsFunc(storage.Filesystems, func(fs v1beta1.Filesystem) bool { return uses(fs.VolumeSource) })
 }
 

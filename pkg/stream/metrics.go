@@ -32,12 +32,7 @@ func NewMetrics() *Metrics {
 	}
 }
 
-// Register adds the metrics to a registry, such as legacyregistry.Register. It returns the first error.
-func (m *Metrics) Register(register func(metrics.Registerable) error) error {
-	for _, metric := range []metrics.Registerable{m.open, m.opened, m.closed, m.bytes, m.operations} {
-		if err := register(metric); err != nil {
-			return err
-		}
-	}
-	return nil
+// All returns the metrics for registration.
+func (m *Metrics) All() []metrics.Registerable {
+	return []metrics.Registerable{m.open, m.opened, m.closed, m.bytes, m.operations}
 }

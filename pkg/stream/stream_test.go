@@ -334,7 +334,7 @@ func TestSilentPeerIsDropped(t *testing.T) {
 
 func TestAStreamIsCountedWhenItOpens(t *testing.T) {
 	b := newBench(t, upgraded(echo))
-	require.NoError(t, b.gateway.metrics.Register(metrics.NewKubeRegistry().Register))
+	metrics.NewKubeRegistry().MustRegister(b.gateway.metrics.All()...)
 	count := func(code string) float64 {
 		value, err := testutil.GetCounterMetricValue(b.gateway.metrics.opened.WithLabelValues("console", code))
 		require.NoError(t, err)

@@ -15,17 +15,34 @@ import (
 // UserDataKey is the key of the Secret under which KubeVirt looks for cloud-init user data.
 const UserDataKey = "userdata"
 
+// emptyUserData is user data that asks for nothing. KubeVirt hands public keys over beside user data only, and calls a disk
+// without any an error.
+const emptyUserData = "#cloud-config\n"
+
+// userDataOf returns the user data that is ours to hand over, or "" if there is none.
+func userDataOf(vs *v1beta1.VirtualServer) string {
+	switch {
+	case vs.Spec.CloudInitSecretRef != nil:
+		return ""
+	case vs.Spec.CloudInit == "" && keysByCloudInit(vs.Spec.SSHKeys):
+		return emptyUserData
+	default:
+		return vs.Spec.CloudInit
+	}
+}
+
 // CloudInitSecret returns the Secret that holds spec.cloudInit, or nil if there is none. A Secret is used for every
 // length: KubeVirt refuses more than 2048 bytes inline, and the VirtualMachine is readable by more people.
 func CloudInitSecret(vs *v1beta1.VirtualServer) *corev1.Secret {
-	if vs.Spec.CloudInit == "" || vs.Spec.CloudInitSecretRef != nil {
+	userData := userDataOf(vs)
+	if userData == "" {
 		return nil
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: objectMeta(vs),
 		Type:       corev1.SecretTypeOpaque,
-		Data:       map[string][]byte{UserDataKey: []byte(vs.Spec.CloudInit)},
+		Data:       map[string][]byte{UserDataKey: []byte(userData)},
 	}
 }
 
@@ -48,7 +65,7 @@ func cloudInitSecretName(vs *v1beta1.VirtualServer) string {
 	switch {
 	case vs.Spec.CloudInitSecretRef != nil:
 		return vs.Spec.CloudInitSecretRef.Name
-	case vs.Spec.CloudInit != "":
+	case userDataOf(vs) != "":
 		return vs.Status.VM.Name
 	default:
 		return ""

@@ -12,8 +12,11 @@ import (
 
 // DataVolume returns the DataVolume that imports the root disk. It stands on its own, not in the VirtualMachine, so that
 // it outlives the VirtualMachine and works for an ephemeral root too. spec.pvc takes the user's claim literally: a 4Gi
-// root is a 4Gi claim.
+// root is a 4Gi claim. It is nil for a root disk that is not made for the machine.
 func DataVolume(vs *v1beta1.VirtualServer) *cdiv1.DataVolume {
+	if !MakesRootDisk(vs) {
+		return nil
+	}
 	root := vs.Spec.Storage.Root.DeepCopy()
 	dataVolume := &cdiv1.DataVolume{
 		TypeMeta: metav1.TypeMeta{

@@ -1,18 +1,15 @@
 package translate
 
 import (
-	"fmt"
 	"strconv"
 
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 // Options are what the controller says about a VirtualMachine beside the spec.
@@ -62,23 +59,29 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 		Domain: kubevirtv1.DomainSpec{
 			CPU:      cpu,
 			Memory:   &kubevirtv1.Memory{Guest: ptr.To(vs.Spec.Resources.Memory.DeepCopy())},
-			Firmware: &kubevirtv1.Firmware{UUID: firmwareUUID(vs.UID)},
+			Firmware: firmwareOf(vs),
+			Features: featuresOf(vs),
 			Devices: kubevirtv1.Devices{
 				Disks:       attached.disks,
 				Filesystems: attached.filesystems,
 				GPUs:        gpus(vs.Spec.Resources.GPU),
 				Interfaces:  []kubevirtv1.Interface{networkInterface(network)},
 				// Without this KubeVirt refuses usbredir. It only adds empty slots; who may plug something in is a right of its own.
-				ClientPassthrough: &kubevirtv1.ClientPassthroughDevices{},
+				ClientPassthrough:     &kubevirtv1.ClientPassthroughDevices{},
+				UseVirtioTransitional: copyOf(vs.Spec.UseVirtioTransitional),
 			},
 		},
 		Volumes:   attached.volumes,
 		Networks:  []kubevirtv1.Network{*kubevirtv1.DefaultPodNetwork()},
 		DNSPolicy: network.DNSPolicy,
 		DNSConfig: dnsConfig(network),
+
+		AccessCredentials: accessCredentials(vs.Spec.SSHKeys),
 		// Live migration is not supported, so a drained node shuts the machine down as it would a pod.
 		EvictionStrategy: ptr.To(kubevirtv1.EvictionStrategyNone),
+		Hostname:         hostname(vs),
 	}
+	place(vs, template)
 	template.ObjectMeta.Annotations = map[string]string{
 		AnnotationName:    vs.Name,
 		AnnotationApplied: recordOf(vs, template).String(),
@@ -91,20 +94,11 @@ func VirtualMachine(vs *v1beta1.VirtualServer, options Options) (*kubevirtv1.Vir
 // to do so; migration is not supported here, and for most machines not possible. A change of cores waits for a restart
 // and is reported. maxSockets 1 keeps KubeVirt from reserving four times the CPUs for such a change.
 func cpuOf(cpu v1beta1.CPU) (*kubevirtv1.CPU, *field.Error) {
-	cores, err := Cores(cpu.Cores)
+	cores, err := quantity.Cores(cpu.Cores)
 	if err != nil {
 		return nil, field.Invalid(field.NewPath("spec", "resources", "cpu", "cores"), cpu.Cores.String(), err.Error())
 	}
 	return &kubevirtv1.CPU{Cores: cores, Sockets: 1, MaxSockets: 1, Threads: 1, Model: cpu.Model}, nil
-}
-
-// Cores returns the number of cores, which may be written as a number or as text. It is at least 1.
-func Cores(cores intstr.IntOrString) (uint32, error) {
-	parsed, err := strconv.ParseUint(cores.String(), 10, 32)
-	if err != nil || parsed == 0 {
-		return 0, fmt.Errorf("must be a whole number of at least 1, such as 2 or \"2\"")
-	}
-	return uint32(parsed), nil
 }
 
 // gpuPrefix is what the names of our GPUs start with.
@@ -119,12 +113,4 @@ func gpus(gpu *v1beta1.GPU) []kubevirtv1.GPU {
 		devices = append(devices, kubevirtv1.GPU{Name: gpuPrefix + strconv.Itoa(int(i)), DeviceName: gpu.Type})
 	}
 	return devices
-}
-
-// firmwareUUID derives the UUID of the firmware from the UID of the VirtualServer. Cloud-init takes it for the identity of
-// the machine: with a new one it would set the machine up anew. KubeVirt would choose a random UUID at creation, which
-// would be lost when somebody deletes the VirtualMachine and we make it again.
-func firmwareUUID(uid types.UID) types.UID {
-	space := uuid.NewSHA1(uuid.NameSpaceDNS, []byte("virtualservers."+v1beta1.GroupName))
-	return types.UID(uuid.NewSHA1(space, []byte(uid)).String())
 }

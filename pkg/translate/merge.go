@@ -12,8 +12,9 @@ import (
 //
 // Ours are: our labels and annotations, the run strategy if desired has one, and in the template the CPU topology and
 // model, the memory of the guest, our disks, filesystems, volumes, GPUs, network and interface by their names, the slots
-// for USB redirection, the DNS settings and the eviction strategy. Everything else stays: defaults of webhooks, labels of
-// other tools, hotplugged volumes, the UUID of the firmware.
+// for USB redirection, the DNS settings, the public keys and the eviction strategy; and of the firmware and the placement what the
+// user says, see record. Everything else stays: defaults of webhooks, labels of other tools, hotplugged volumes, the UUID of the
+// firmware, the hostname.
 func MergeVirtualMachine(live, desired *kubevirtv1.VirtualMachine) (*kubevirtv1.VirtualMachine, bool) {
 	merged := live.DeepCopy()
 	desired = desired.DeepCopy()
@@ -47,15 +48,17 @@ func mergeTemplate(live, desired *kubevirtv1.VirtualMachineInstanceTemplateSpec)
 	mergeDomain(&spec.Domain, &want.Domain, before, after)
 	spec.Volumes = mergeNamed(spec.Volumes, want.Volumes, volumeName, before.ownVolumes(), mergeVolume)
 	spec.Networks = mergeNamed(spec.Networks, want.Networks, networkName, nil, mergeNetwork)
+	spec.AccessCredentials = mergeAccessCredentials(spec.AccessCredentials, want.AccessCredentials, before)
 	spec.DNSPolicy = want.DNSPolicy
 	spec.DNSConfig = want.DNSConfig
 	spec.EvictionStrategy = want.EvictionStrategy
+	mergePlacement(live, desired, before, after)
 }
 
 func mergeDomain(live, want *kubevirtv1.DomainSpec, before, after record) {
 	live.CPU = mergeCPU(live.CPU, want.CPU, before)
 	live.Memory = mergeMemory(live.Memory, want.Memory)
-	mergeFirmware(live, want)
+	mergeFirmware(live, want, before, after)
 
 	devices, wanted := &live.Devices, &want.Devices
 	own := before.ownVolumes()
@@ -96,20 +99,6 @@ func mergeCPU(live, want *kubevirtv1.CPU, before record) *kubevirtv1.CPU {
 	return live
 }
 
-// mergeFirmware sets the UUID only if there is none. A machine keeps the one it has, also when a new VirtualServer adopts
-// it: the guest takes the UUID for its identity.
-func mergeFirmware(live, want *kubevirtv1.DomainSpec) {
-	if want.Firmware == nil {
-		return
-	}
-	if live.Firmware == nil {
-		live.Firmware = &kubevirtv1.Firmware{}
-	}
-	if live.Firmware.UUID == "" {
-		live.Firmware.UUID = want.Firmware.UUID
-	}
-}
-
 // mergeText returns the wanted text. If nothing is wanted it removes only what we wrote before, and keeps what somebody
 // else filled in.
 func mergeText(live, want, before string) string {
@@ -122,7 +111,9 @@ func mergeText(live, want, before string) string {
 func mergeInterface(live, want kubevirtv1.Interface, before record) kubevirtv1.Interface {
 	live.InterfaceBindingMethod = kubevirtv1.InterfaceBindingMethod{Masquerade: want.Masquerade}
 	live.Binding = nil
-	live.MacAddress = mergeText(live.MacAddress, want.MacAddress, before.MACAddress)
+	if !sameMAC(live.MacAddress, want.MacAddress) {
+		live.MacAddress = mergeText(normalMAC(live.MacAddress), want.MacAddress, normalMAC(before.MACAddress))
+	}
 	return live
 }
 

@@ -1,8 +1,10 @@
 package translate
 
 import (
-	"fmt"
+	"cmp"
+	"net"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -11,6 +13,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/naming"
 )
 
 // networkInterface connects the machine to the pod network by masquerade, the binding that works with every pod network.
@@ -18,26 +21,39 @@ import (
 // must reach port 22 all the same. A list of ports here would also make every new port wait for a restart.
 func networkInterface(network v1beta1.Network) kubevirtv1.Interface {
 	nic := *kubevirtv1.DefaultMasqueradeNetworkInterface()
-	nic.MacAddress = network.MACAddress
+	nic.MacAddress = normalMAC(network.MACAddress)
 	return nic
 }
 
-// ports returns the TCP ports and then the UDP ports, sorted because their order in the spec means nothing, with names
-// that differ even where the numbers do not.
+// normalMAC writes a MAC address as libvirt and Linux do, with colons and small letters.
+func normalMAC(address string) string {
+	parsed, err := net.ParseMAC(address)
+	if err != nil {
+		return address
+	}
+	return parsed.String()
+}
+
+// sameMAC compares MAC addresses without regard to how they are written.
+func sameMAC(a, b string) bool { return normalMAC(a) == normalMAC(b) }
+
+// ports returns the TCP ports, then the UDP ports, then those with names, sorted because their order in the spec means nothing,
+// with names that differ even where the numbers do not.
 func ports(network v1beta1.Network) []corev1.ServicePort {
 	var all []corev1.ServicePort
-	add := func(prefix string, protocol corev1.Protocol, numbers []int32) {
-		for _, number := range slices.Sorted(slices.Values(numbers)) {
-			all = append(all, corev1.ServicePort{
-				Name:       fmt.Sprintf("%s-%d", prefix, number),
-				Protocol:   protocol,
-				Port:       number,
-				TargetPort: intstr.FromInt32(number),
-			})
-		}
+	add := func(name string, protocol corev1.Protocol, number int32) {
+		all = append(all, corev1.ServicePort{Name: name, Protocol: protocol, Port: number, TargetPort: intstr.FromInt32(number)})
 	}
-	add("tcp", corev1.ProtocolTCP, network.TCP)
-	add("udp", corev1.ProtocolUDP, network.UDP)
+	for _, number := range slices.Sorted(slices.Values(network.TCP)) {
+		add(naming.PortName(corev1.ProtocolTCP, number), corev1.ProtocolTCP, number)
+	}
+	for _, number := range slices.Sorted(slices.Values(network.UDP)) {
+		add(naming.PortName(corev1.ProtocolUDP, number), corev1.ProtocolUDP, number)
+	}
+	named := slices.SortedFunc(slices.Values(network.Ports), func(a, b v1beta1.Port) int { return strings.Compare(a.Name, b.Name) })
+	for _, port := range named {
+		add(port.Name, cmp.Or(port.Protocol, corev1.ProtocolTCP), port.Port)
+	}
 	return all
 }
 
@@ -81,15 +97,19 @@ func MergeService(live, desired *corev1.Service) (*corev1.Service, bool) {
 }
 
 // mergePorts keeps what Kubernetes or others set on a port of ours: the node port and the application protocol. Ports of
-// others go, since the list of ports is what the user wrote.
+// others go, since the list of ports is what the user wrote. A port is known by its number: it may get a name later.
 func mergePorts(live, desired []corev1.ServicePort) []corev1.ServicePort {
-	byName := make(map[string]corev1.ServicePort, len(live))
+	type number struct {
+		protocol corev1.Protocol
+		port     int32
+	}
+	known := make(map[number]corev1.ServicePort, len(live))
 	for _, port := range live {
-		byName[port.Name] = port
+		known[number{cmp.Or(port.Protocol, corev1.ProtocolTCP), port.Port}] = port
 	}
 	merged := make([]corev1.ServicePort, 0, len(desired))
 	for _, port := range desired {
-		if old, found := byName[port.Name]; found {
+		if old, found := known[number{port.Protocol, port.Port}]; found {
 			port.NodePort = old.NodePort
 			port.AppProtocol = copyOf(old.AppProtocol)
 		}

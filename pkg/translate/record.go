@@ -2,6 +2,8 @@ package translate
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -25,6 +27,14 @@ type record struct {
 	CloudInit string `json:"cloudInit,omitempty"`
 	// Copied are the claims of which each run gets a copy, by the name of the filesystem.
 	Copied map[string]string `json:"copied,omitempty"`
+	// NodeSelector are the labels asked for. Others may ask for more.
+	NodeSelector []string `json:"nodeSelector,omitempty"`
+	// SMM says that System Management Mode was asked for.
+	SMM bool `json:"smm,omitempty"`
+	// Fields are what the user said in the fields of recordedFields.
+	Fields map[string]string `json:"fields,omitempty"`
+	// SSHKeys is the Secret of public keys.
+	SSHKeys string `json:"sshKeys,omitempty"`
 }
 
 func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInstanceTemplateSpec) record {
@@ -33,6 +43,12 @@ func recordOf(vs *v1beta1.VirtualServer, template *kubevirtv1.VirtualMachineInst
 		MACAddress: vs.Spec.Network.MACAddress,
 		CloudInit:  cloudInitDigest(vs),
 		Copied:     EphemeralFilesystems(vs),
+		SMM:        bootsSecurely(vs.Spec.Firmware),
+		Fields:     recordedFields(vs, template),
+	}
+	r.NodeSelector = slices.Sorted(maps.Keys(template.Spec.NodeSelector))
+	if keys := vs.Spec.SSHKeys; keys != nil {
+		r.SSHKeys = keys.SecretRef.Name
 	}
 	for _, volume := range template.Spec.Volumes {
 		r.Volumes = append(r.Volumes, volume.Name)

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/sets"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
@@ -50,12 +51,18 @@ func RestartRequired(vm *kubevirtv1.VirtualMachine, vmi *kubevirtv1.VirtualMachi
 	c.add("spec.resources.cpu.model",
 		textOf(runs.Domain.CPU, want.Domain.CPU, cpuModel, runRecord.CPUModel), cpuModel(want.Domain.CPU))
 	c.add("spec.resources.gpu", gpuText(runs.Domain.Devices.GPUs), gpuText(want.Domain.Devices.GPUs))
-	c.addAttachments(want, runs, runRecord.ownVolumes().Union(wantRecord.ownVolumes()), wantRecord.Copied, runRecord.Copied)
+	c.addAttachments(withoutKeysDisk(want, vm.Name, wantRecord), withoutKeysDisk(runs, vm.Name, runRecord),
+		runRecord.ownVolumes().Union(wantRecord.ownVolumes()), wantRecord.Copied, runRecord.Copied)
+	if runRecord.known() {
+		c.addRecorded(runRecord, wantRecord)
+	}
 	wantNIC, runsNIC := ourInterface(want), ourInterface(runs)
 	c.add("spec.network.macAddress",
-		textOf(runsNIC, wantNIC, macAddress, runRecord.MACAddress), macAddress(wantNIC))
+		textOf(runsNIC, wantNIC, macAddress, normalMAC(runRecord.MACAddress)), macAddress(wantNIC))
 	c.add("spec.network.dnsPolicy", dnsPolicy(runs), dnsPolicy(want))
 	c.add("spec.network.dnsConfig", dnsText(runs.DNSConfig), dnsText(want.DNSConfig))
+	secrets := sets.New(runRecord.SSHKeys, wantRecord.SSHKeys)
+	c.add("spec.sshKeys", keysText(runs.AccessCredentials, secrets), keysText(want.AccessCredentials, secrets))
 	if runRecord.known() && runRecord.CloudInit != wantRecord.CloudInit && !c.has(fieldCloudInit) {
 		c = append(c, Change{Field: fieldCloudInit})
 	}
@@ -217,7 +224,7 @@ func ourInterface(spec *kubevirtv1.VirtualMachineInstanceSpec) kubevirtv1.Interf
 	return kubevirtv1.Interface{}
 }
 
-func macAddress(nic kubevirtv1.Interface) string { return nic.MacAddress }
+func macAddress(nic kubevirtv1.Interface) string { return normalMAC(nic.MacAddress) }
 
 func dnsPolicy(spec *kubevirtv1.VirtualMachineInstanceSpec) string {
 	if spec.DNSPolicy == "" {

@@ -79,6 +79,9 @@ func disksOf(spec *kubevirtv1.VirtualMachineInstanceSpec, ours sets.Set[string])
 			continue
 		}
 		text := volumeText(volume)
+		if disk.Disk != nil && disk.Disk.Bus != kubevirtv1.DiskBusVirtio && disk.Disk.Bus != "" && disk.Name != CloudInitDiskName {
+			text += ", bus " + string(disk.Disk.Bus)
+		}
 		// The serial of the root disk is ours, not the user's.
 		if disk.Serial != "" && disk.Name != RootDiskName {
 			text += ", serial " + disk.Serial

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,7 +49,8 @@ func attachments(vs *v1beta1.VirtualServer, copies map[string]string) (attached,
 		taken  = ReservedNames()
 		serial = serials(vs)
 	)
-	all.addDisk(RootDiskName, serial[RootDiskName], rootVolume(vs))
+	bus := busOf(vs.Spec.Storage.Root.Bus)
+	all.addDisk(RootDiskName, serial[RootDiskName], bus, rootVolume(vs))
 	all.disks[0].BootOrder = ptr.To(uint(1))
 
 	for i, disk := range vs.Spec.Storage.AdditionalDisks {
@@ -59,7 +61,7 @@ func attachments(vs *v1beta1.VirtualServer, copies map[string]string) (attached,
 			errs = append(errs, err)
 			continue
 		}
-		all.addDisk(disk.Name, serial[disk.Name], source)
+		all.addDisk(disk.Name, serial[disk.Name], busOf(disk.Bus), source)
 	}
 	for i, filesystem := range vs.Spec.Storage.Filesystems {
 		at := path.Child("filesystems").Index(i)
@@ -76,7 +78,8 @@ func attachments(vs *v1beta1.VirtualServer, copies map[string]string) (attached,
 		all.addVolume(filesystem.Name, source)
 	}
 	if source := cloudInitVolume(vs); source != nil {
-		all.addDisk(CloudInitDiskName, "", *source)
+		// A guest that boots from another bus may have no driver for virtio.
+		all.addDisk(CloudInitDiskName, "", bus, *source)
 	}
 	return all, errs
 }
@@ -93,14 +96,19 @@ func takeName(taken sets.Set[string], name string, at *field.Path) field.ErrorLi
 	}
 }
 
-// addDisk adds a disk and its volume. The bus is virtio because the guide promises /dev/vda, /dev/vdb and so on; KubeVirt
-// would choose sata.
-func (a *attached) addDisk(name, serial string, source kubevirtv1.VolumeSource) {
+// busOf returns the bus of a disk: virtio unless the user says otherwise, because the guide promises /dev/vda, /dev/vdb and so
+// on. KubeVirt would choose sata.
+func busOf(bus v1beta1.DiskBus) kubevirtv1.DiskBus {
+	return kubevirtv1.DiskBus(cmp.Or(bus, v1beta1.DiskBusVirtio))
+}
+
+// addDisk adds a disk and its volume.
+func (a *attached) addDisk(name, serial string, bus kubevirtv1.DiskBus, source kubevirtv1.VolumeSource) {
 	claim := source.PersistentVolumeClaim
 	a.disks = append(a.disks, kubevirtv1.Disk{
 		Name: name,
 		DiskDevice: kubevirtv1.DiskDevice{Disk: &kubevirtv1.DiskTarget{
-			Bus:      kubevirtv1.DiskBusVirtio,
+			Bus:      bus,
 			ReadOnly: claim != nil && claim.ReadOnly,
 		}},
 		Serial: serial,
@@ -113,14 +121,51 @@ func (a *attached) addVolume(name string, source kubevirtv1.VolumeSource) {
 }
 
 // rootVolume is the DataVolume itself, so that KubeVirt waits for its import. An ephemeral root is an overlay over its
-// claim; KubeVirt does not wait for that, so the controller holds the machine.
+// claim; KubeVirt does not wait for that, so the controller holds the machine. A root that is not made for the machine is what
+// the user names.
 func rootVolume(vs *v1beta1.VirtualServer) kubevirtv1.VolumeSource {
-	if vs.Spec.Storage.Root.Ephemeral {
+	root, claim := &vs.Spec.Storage.Root, RootClaimName(vs)
+	switch {
+	case root.ContainerDisk != nil:
+		return containerDiskVolume(root.ContainerDisk)
+	case root.Ephemeral:
 		return kubevirtv1.VolumeSource{Ephemeral: &kubevirtv1.EphemeralVolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: vs.Status.VM.Name},
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
 		}}
+	case root.PersistentVolumeClaim != nil:
+		return kubevirtv1.VolumeSource{PersistentVolumeClaim: &kubevirtv1.PersistentVolumeClaimVolumeSource{
+			PersistentVolumeClaimVolumeSource: corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
+		}}
+	default:
+		return kubevirtv1.VolumeSource{DataVolume: &kubevirtv1.DataVolumeSource{Name: claim}}
 	}
-	return kubevirtv1.VolumeSource{DataVolume: &kubevirtv1.DataVolumeSource{Name: vs.Status.VM.Name}}
+}
+
+// MakesRootDisk says whether the root disk is made for the machine and goes with it, and is not an image or a claim that exists.
+func MakesRootDisk(vs *v1beta1.VirtualServer) bool {
+	root := &vs.Spec.Storage.Root
+	return root.ContainerDisk == nil && root.PersistentVolumeClaim == nil
+}
+
+// RootClaimName returns the claim that holds the root disk, or nothing for a container image.
+func RootClaimName(vs *v1beta1.VirtualServer) string {
+	switch root := &vs.Spec.Storage.Root; {
+	case root.ContainerDisk != nil:
+		return ""
+	case root.PersistentVolumeClaim != nil:
+		return root.PersistentVolumeClaim.ClaimName
+	default:
+		return vs.Status.VM.Name
+	}
+}
+
+func containerDiskVolume(disk *v1beta1.ContainerDiskSource) kubevirtv1.VolumeSource {
+	return kubevirtv1.VolumeSource{ContainerDisk: &kubevirtv1.ContainerDiskSource{
+		Image:           disk.Image,
+		ImagePullSecret: disk.ImagePullSecret,
+		Path:            disk.Path,
+		ImagePullPolicy: disk.ImagePullPolicy,
+	}}
 }
 
 func diskVolume(disk v1beta1.AdditionalDisk, at *field.Path) (kubevirtv1.VolumeSource, *field.Error) {
@@ -130,12 +175,7 @@ func diskVolume(disk v1beta1.AdditionalDisk, at *field.Path) (kubevirtv1.VolumeS
 			Capacity: disk.EmptyDisk.Capacity.DeepCopy(),
 		}}, nil
 	case disk.ContainerDisk != nil:
-		return kubevirtv1.VolumeSource{ContainerDisk: &kubevirtv1.ContainerDiskSource{
-			Image:           disk.ContainerDisk.Image,
-			ImagePullSecret: disk.ContainerDisk.ImagePullSecret,
-			Path:            disk.ContainerDisk.Path,
-			ImagePullPolicy: disk.ContainerDisk.ImagePullPolicy,
-		}}, nil
+		return containerDiskVolume(disk.ContainerDisk), nil
 	default:
 		return sharedVolume(disk.VolumeSource, at)
 	}
@@ -205,36 +245,6 @@ func copyOf[T any](value *T) *T {
 		return nil
 	}
 	return ptr.To(*value)
-}
-
-// Disks says where each disk is found in the guest: the root disk first, then the additional disks in the order of the
-// spec. The device is what a guest usually calls the disk; the path by id is sure.
-func Disks(vs *v1beta1.VirtualServer) []v1beta1.DiskStatus {
-	serial := serials(vs)
-	names := []string{RootDiskName}
-	for _, disk := range vs.Spec.Storage.AdditionalDisks {
-		names = append(names, disk.Name)
-	}
-	disks := make([]v1beta1.DiskStatus, 0, len(names))
-	for i, name := range names {
-		disks = append(disks, v1beta1.DiskStatus{
-			Name:   name,
-			Device: "/dev/vd" + letters(i),
-			Serial: serial[name],
-			ByID:   "/dev/disk/by-id/virtio-" + serial[name],
-		})
-	}
-	return disks
-}
-
-// letters counts as Linux names disks: a to z, then aa, ab and so on.
-func letters(i int) string {
-	const alphabet = 26
-	name := string(rune('a' + i%alphabet))
-	for i = i/alphabet - 1; i >= 0; i = i/alphabet - 1 {
-		name = string(rune('a'+i%alphabet)) + name
-	}
-	return name
 }
 
 // serials returns the serial of each disk by the disk's name. Where the spec gives none, the name of the disk is the

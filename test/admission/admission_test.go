@@ -94,7 +94,9 @@ func TestWhatWeAcceptIsAccepted(t *testing.T) {
 		vm, err := translate.VirtualMachine(vs, translate.Options{RunStrategy: vs.Spec.RunStrategy})
 		require.NoError(t, err)
 		require.NoError(t, machines.encoder.Encode(vm))
-		require.NoError(t, dataVolumes.encoder.Encode(translate.DataVolume(vs)))
+		if volume := translate.DataVolume(vs); volume != nil {
+			require.NoError(t, dataVolumes.encoder.Encode(volume))
+		}
 		return true
 	}
 	for _, vs := range files(t, scheme) {

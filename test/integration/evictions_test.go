@@ -207,6 +207,9 @@ func TestMissingObjectsAreNamed(t *testing.T) {
 		"cloud-init": {func(vs *v1beta1.VirtualServer) {
 			vs.Spec.CloudInit, vs.Spec.CloudInitSecretRef = "", &corev1.LocalObjectReference{Name: "nowhere"}
 		}, "SecretNotFound", "Secret nowhere does not exist, which spec.cloudInitSecretRef names."},
+		"public keys": {func(vs *v1beta1.VirtualServer) {
+			vs.Spec.SSHKeys = &v1beta1.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: "nowhere"}}
+		}, "SecretNotFound", "Secret nowhere does not exist, which spec.sshKeys.secretRef names."},
 		"ConfigMap": {func(vs *v1beta1.VirtualServer) {
 			vs.Spec.Storage.AdditionalDisks = []v1beta1.AdditionalDisk{{Name: "data", VolumeSource: v1beta1.VolumeSource{
 				ConfigMap: &v1beta1.ConfigMapSource{Name: "nowhere"}}}}

@@ -22,7 +22,7 @@ func TestKubectlVSWhyNamesTheHoldersOfGPUs(t *testing.T) {
 	// More than any node has, whatever other tests hold.
 	e.Create(framework.Minimal("waits", with(9)))
 	e.WaitStatus("waits", v1beta1.StatusFailedUnschedulable)
-	why := e.Kubectl("vs", "why", "waits")
+	why := e.Run("", "kubectl", "vs", "-n", e.Namespace, "why", "waits")
 	assert.NoError(t, why.Err, why.Stderr)
 	assert.Regexp(t, `GPU `+gpu+`: 9 wanted; free: \d of 8 on node-a`, why.Stdout)
 	assert.Contains(t, why.Stdout, "VirtualServer "+e.Namespace+"/holder has 1")

@@ -122,6 +122,9 @@ func volumeReferences() []reference {
 			write: func(vs *v1beta1.VirtualServer) {
 				vs.Spec.CloudInitSecretRef = &corev1.LocalObjectReference{Name: referred}
 			}},
+		{field: "spec.sshKeys.secretRef", right: toSecret(), write: func(vs *v1beta1.VirtualServer) {
+			vs.Spec.SSHKeys = &v1beta1.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: referred}}
+		}},
 		{field: disk + "secret", right: toSecret(), write: onDisk(secret)},
 		{field: disk + "configMap", right: toConfigMap(), write: onDisk(configMap)},
 		{field: disk + "serviceAccount", right: toAccount(), write: onDisk(account)},

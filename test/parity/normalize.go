@@ -51,6 +51,8 @@ func patterns() []struct {
 		{regexp.MustCompile(`\b\d+(\.\d+)?%`), "N%"},
 		{regexp.MustCompile(`\b\d+ restarts?\b`), "N restarts"},
 		{regexp.MustCompile(`\b\d+/\d+ nodes`), "N/N nodes"},
+		// Whether an eviction is certain or likely goes by seconds, see package status of the product.
+		{regexp.MustCompile(` This is judged by the times; it may also have shut down by itself at that moment\.`), ""},
 		{regexp.MustCompile(`\bexit (code|status) \d+`), "exit code N"},
 	}
 }

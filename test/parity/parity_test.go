@@ -19,13 +19,14 @@ func TestText(t *testing.T) {
 	assert.Equal(t, "NODE", n.Node("node-a"))
 	assert.Empty(t, n.Node(""))
 	for in, want := range map[string]string{
-		"Pod virt-launcher-managed-virtualserver-9dda9-x7k2p: deleted at 2026-12-01T04:00:00Z": "Pod LAUNCHER: deleted at TIME",
-		"moving from node node-a to node-b":                                                    "moving from node NODE to NODE",
-		"importing, 42.50%":                                                                    "importing, N%",
-		"Get \"http://10.77.0.1:8080/x.qcow2\": dial 10.77.0.1:80":                             "Get \"URL\": dial ADDRESS",
-		"0/2 nodes are available":                                                              "N/N nodes are available",
-		"PVC test-abc/prime-0a1b2c3d-0000-4000-8000-0123456789ab":                              "PVC NAMESPACE/HELPER-CLAIM",
-		"import failed, 3 restarts: no\n such file":                                            "import failed, N restarts: no such file",
+		"Pod virt-launcher-managed-virtualserver-9dda9-x7k2p: deleted at 2026-12-01T04:00:00Z":       "Pod LAUNCHER: deleted at TIME",
+		"moving from node node-a to node-b":                                                          "moving from node NODE to NODE",
+		"importing, 42.50%":                                                                          "importing, N%",
+		"Get \"http://10.77.0.1:8080/x.qcow2\": dial 10.77.0.1:80":                                   "Get \"URL\": dial ADDRESS",
+		"0/2 nodes are available":                                                                    "N/N nodes are available",
+		"PVC test-abc/prime-0a1b2c3d-0000-4000-8000-0123456789ab":                                    "PVC NAMESPACE/HELPER-CLAIM",
+		"deleted. This is judged by the times; it may also have shut down by itself at that moment.": "deleted.",
+		"import failed, 3 restarts: no\n such file":                                                  "import failed, N restarts: no such file",
 	} {
 		assert.Equal(t, want, n.Text(in))
 	}

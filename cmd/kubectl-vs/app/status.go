@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 func (s *session) statusCommand() *cobra.Command {
@@ -136,6 +137,7 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 	row("CPU, memory", sizes(vs))
 	row("Node", status.Node)
 	row("Addresses", strings.Join(status.IPAddresses, ", "))
+	writeService(row, status.Service)
 	if status.GuestOS != nil {
 		row("Guest", status.GuestOS.PrettyName)
 	}
@@ -165,13 +167,17 @@ func writeStatus(out io.Writer, vs *v1beta1.VirtualServer, now time.Time) error 
 
 // sizes are what the machine runs with, and what it will have after a restart if that differs.
 func sizes(vs *v1beta1.VirtualServer) string {
-	wanted := fmt.Sprintf("%s, %s", vs.Spec.Resources.CPU.Cores.String(), vs.Spec.Resources.Memory.String())
+	cores, err := quantity.Cores(vs.Spec.Resources.CPU.Cores)
+	if err != nil {
+		return fmt.Sprintf("%s, %s", vs.Spec.Resources.CPU.Cores.String(), vs.Spec.Resources.Memory.String())
+	}
+	wanted := fmt.Sprintf("%d, %s", cores, vs.Spec.Resources.Memory.String())
 	runs := vs.Status.Resources
 	if runs == nil {
 		return wanted
 	}
 	now := fmt.Sprintf("%d, %s", runs.Cores, runs.Memory.String())
-	if int(runs.Cores) == vs.Spec.Resources.CPU.Cores.IntValue() && runs.Memory.Cmp(vs.Spec.Resources.Memory) == 0 {
+	if runs.Cores == int32(cores) && runs.Memory.Cmp(vs.Spec.Resources.Memory) == 0 {
 		return wanted
 	}
 	return fmt.Sprintf("%s (%s after a restart)", now, wanted)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -14,6 +15,7 @@ import (
 
 	"tensorstack.dev/virtualserver/cmd/virtualserver-apiserver/app/options"
 	"tensorstack.dev/virtualserver/pkg/controller"
+	"tensorstack.dev/virtualserver/pkg/controller/virtualserver"
 	"tensorstack.dev/virtualserver/pkg/etcd"
 )
 
@@ -25,6 +27,8 @@ const rememberPeriod = time.Minute
 type controllers struct {
 	options    *options.Options
 	kubernetes *rest.Config
+	metrics    *virtualserver.Metrics
+	traces     trace.TracerProvider
 }
 
 // run is an apiserver.ControllerFunc.
@@ -67,6 +71,8 @@ func (c controllers) manager(loopback *rest.Config) (*controller.Manager, error)
 	return controller.New(controller.Config{
 		Kubernetes: c.kubernetes,
 		Loopback:   loopback,
+		Metrics:    c.metrics,
+		Traces:     c.traces,
 		Workers:    election.Workers,
 		LeaderElection: controller.LeaderElection{
 			Namespace:     c.options.Store.Namespace,

@@ -10,7 +10,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 
 	"tensorstack.dev/virtualserver/cmd/virtualserver-apiserver/app/options"
@@ -27,7 +26,8 @@ type namespaces struct {
 }
 
 // newNamespaces does the first sweep, before the storage is made and anything is served.
-func newNamespaces(ctx context.Context, o *options.Options, generic *genericapiserver.RecommendedConfig) (_ *namespaces, err error) {
+func newNamespaces(ctx context.Context, o *options.Options, generic *genericapiserver.RecommendedConfig,
+	metrics *held.Metrics) (_ *namespaces, err error) {
 	client, err := kubernetes.NewForConfig(generic.ClientConfig)
 	if err != nil {
 		return nil, fmt.Errorf("client for namespaces: %w", err)
@@ -44,10 +44,6 @@ func newNamespaces(ctx context.Context, o *options.Options, generic *genericapis
 	objects, err := held.NewStore(store, generic.RESTOptionsGetter)
 	if err != nil {
 		return nil, err
-	}
-	metrics := held.NewMetrics()
-	if err := metrics.Register(legacyregistry.Register); err != nil {
-		return nil, fmt.Errorf("register the metrics of held VirtualServers: %w", err)
 	}
 	keeper := &held.Keeper{
 		Store: objects, Kubernetes: client, Retention: o.Store.HeldRetention, Clock: clock.RealClock{}, Metrics: metrics,

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/component-base/metrics/legacyregistry"
 
 	"tensorstack.dev/virtualserver/pkg/etcd"
 	"tensorstack.dev/virtualserver/pkg/kubevirtprefix"
@@ -31,6 +30,7 @@ type streams struct {
 	gateway *stream.Gateway
 	store   *clientv3.Client
 	records *etcd.Records
+	metrics *stream.Metrics
 	// stopSharing ends what tells the other replicas about our sessions, and shared waits for it.
 	stopSharing context.CancelFunc
 	shared      sync.WaitGroup
@@ -40,7 +40,7 @@ type streams struct {
 const eventsTimeout = 2 * time.Second
 
 // newStreams makes what can be made before the storage.
-func newStreams(ctx context.Context, generic *genericapiserver.RecommendedConfig, config storagebackend.Config) (*streams, error) {
+func newStreams(ctx context.Context, generic *genericapiserver.RecommendedConfig, config storagebackend.Config, metrics *stream.Metrics) (*streams, error) {
 	client, err := kubernetes.NewForConfig(generic.ClientConfig)
 	if err != nil {
 		return nil, err
@@ -54,22 +54,19 @@ func newStreams(ctx context.Context, generic *genericapiserver.RecommendedConfig
 	return &streams{
 		generic: generic, events: newEvents(ctx, sink), store: store,
 		records: etcd.NewRecords(store, path.Join(config.Prefix, "sessions")+"/"),
+		metrics: metrics,
 	}, nil
 }
 
 // subresources implements rest.Subresources.
 func (s *streams) subresources(servers *storage.Storage) (map[string]rest.Storage, error) {
-	metrics := stream.NewMetrics()
-	if err := metrics.Register(legacyregistry.Register); err != nil {
-		return nil, err
-	}
 	var err error
 	s.gateway, err = stream.New(stream.Config{
 		Store:        servers.VirtualServer,
 		Authorizer:   s.generic.Authorization.Authorizer,
 		ClientConfig: s.generic.ClientConfig,
 		Recorder:     s.events.recorder,
-		Metrics:      metrics,
+		Metrics:      s.metrics,
 		Records:      s.records,
 	})
 	if err != nil {

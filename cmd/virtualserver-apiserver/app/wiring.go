@@ -39,11 +39,15 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 	if err != nil {
 		return nil, err
 	}
-	streams, err := newStreams(ctx, generic, o.Recommended.Etcd.StorageConfig)
+	measures, err := newMeasures()
 	if err != nil {
 		return nil, err
 	}
-	namespaces, err := newNamespaces(ctx, o, generic)
+	streams, err := newStreams(ctx, generic, o.Recommended.Etcd.StorageConfig, measures.stream)
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := newNamespaces(ctx, o, generic, measures.held)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +72,21 @@ func newServer(ctx context.Context, o *options.Options) (*apiserver.Server, erro
 		},
 	}
 	if o.Controllers.Enabled {
-		config.Extra.Controller = controllers{options: o, kubernetes: generic.ClientConfig}.run
+		config.Extra.Controller = controllers{options: o, kubernetes: generic.ClientConfig, metrics: measures.controller,
+			traces: generic.TracerProvider}.run
 	}
-	return config.Complete().New()
+	server, err := config.Complete().New()
+	if err != nil {
+		return nil, err
+	}
+	transport := o.Recommended.Etcd.StorageConfig.Transport
+	certificates := certificatesOf(&generic.Config, map[string]string{
+		"etcd-client": transport.CertFile, "etcd-ca": transport.TrustedCAFile,
+	})
+	if err := checkVersions(server.Generic, machines); err != nil {
+		return nil, err
+	}
+	return server, measures.install(server.Generic, streams, certificates)
 }
 
 // checkStore looks at the etcd before the library does, which would wait for one that cannot be used.

@@ -15,16 +15,16 @@ type use struct {
 	root bool
 }
 
-// usesOf returns the claims of a machine, its root disk's last. The machine of a VirtualServer that was just created has no name
+// usesOf returns the claims of a machine, that of a root disk which was made for it last. The machine of a VirtualServer that was just created has no name
 // yet, and so no root disk.
 func usesOf(vs *tensorstack.VirtualServer) []use {
 	path := field.NewPath("spec", "storage")
 	var uses []use
-	for _, claim := range validation.ClaimUses(&vs.Spec.Storage, path) {
-		uses = append(uses, use{ClaimUse: claim})
+	root := &vs.Spec.Storage.Root
+	for i, claim := range validation.ClaimUses(&vs.Spec.Storage, path) {
+		uses = append(uses, use{ClaimUse: claim, root: i == 0 && root.PersistentVolumeClaim != nil})
 	}
-	if vs.Status.VM.Name != "" {
-		root := &vs.Spec.Storage.Root
+	if vs.Status.VM.Name != "" && validation.MakesRootDisk(root) {
 		uses = append(uses, use{root: true, ClaimUse: validation.ClaimUse{
 			ClaimName: vs.Status.VM.Name, Path: path.Child("root"), Writes: !root.Ephemeral,
 		}})

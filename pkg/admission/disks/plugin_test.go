@@ -149,6 +149,46 @@ func ask(p *Plugin, updated, old *tensorstack.VirtualServer, subresource string)
 	return told.texts, err
 }
 
+// rootIn boots a machine from a claim that exists.
+func rootIn(claim string) edit {
+	return func(vs *tensorstack.VirtualServer) {
+		vs.Spec.Storage.Root.PersistentVolumeClaim = &tensorstack.RootDiskVolume{ClaimName: claim}
+	}
+}
+
+func overlaid(vs *tensorstack.VirtualServer) { vs.Spec.Storage.Root.Ephemeral = true }
+
+// A root disk that was not made for a machine is a disk like any other.
+func TestARootDiskInAClaim(t *testing.T) {
+	for name, test := range map[string]struct {
+		mine, other     []edit
+		refused, warned string
+	}{
+		"nothing in common":         {mine: []edit{rootIn("a")}, other: []edit{rootIn("b")}},
+		"one root disk":             {[]edit{rootIn("a")}, []edit{rootIn("a")}, `spec.storage.root: Forbidden: the PersistentVolumeClaim "a" is the root disk of VirtualServer other too`, ""},
+		"another's disk":            {[]edit{rootIn("a")}, []edit{disk("a")}, `spec.storage.root: Forbidden: the PersistentVolumeClaim "a" is a disk of VirtualServer other too`, ""},
+		"a disk, another's root":    {[]edit{disk("a")}, []edit{rootIn("a")}, "is the root disk of VirtualServer other too", ""},
+		"the root disk made for it": {[]edit{rootIn("managed-virtualserver-other")}, nil, "spec.storage.root: Forbidden", ""},
+		"of one that is stopped":    {[]edit{rootIn("a")}, []edit{rootIn("a"), stopped}, "", "never let both machines run at once"},
+		"two overlays":              {mine: []edit{rootIn("a"), overlaid}, other: []edit{rootIn("a"), overlaid}},
+		"an overlay under a writer": {[]edit{rootIn("a"), overlaid}, []edit{rootIn("a")}, "", "which writes to it"},
+		"a name of no disk":         {mine: []edit{disk("managed-virtualserver-other")}, other: []edit{rootIn("a")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			warnings, err := ask(plugin(server("other", test.other...)), server("mine", append(test.mine, fresh)...), nil, "")
+			if test.refused == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.refused)
+			}
+			assert.Contains(t, strings.Join(warnings, "\n"), test.warned)
+			if test.warned == "" {
+				assert.Empty(t, warnings)
+			}
+		})
+	}
+}
+
 func TestTwoMachines(t *testing.T) {
 	const root = "managed-virtualserver-other"
 	for name, test := range map[string]struct {

@@ -56,6 +56,9 @@ func (r *kubernetesReader) read(ctx context.Context, client kubernetes.Interface
 // containerDiskWarnings warns of every disk that is a container image, and of nothing where the versions go together.
 func (p *Plugin) containerDiskWarnings(ctx context.Context, spec *tensorstack.VirtualServerSpec, state kubeVirtState, path *field.Path) []string {
 	var disks []*field.Path
+	if spec.Storage.Root.ContainerDisk != nil {
+		disks = append(disks, path.Child("root", "containerDisk"))
+	}
 	for i := range spec.Storage.AdditionalDisks {
 		if spec.Storage.AdditionalDisks[i].ContainerDisk != nil {
 			disks = append(disks, path.Child("additionalDisks").Index(i).Child("containerDisk"))

@@ -39,6 +39,8 @@ type kubeVirtState struct {
 	// version is nil if KubeVirt does not say it.
 	version *version.Version
 	gates   []string
+	// disabled are gates that are off, whatever their default is. KubeVirt knows such a list since 1.9.
+	disabled []string
 	// gatesAreGA is true from the version on that always allows filesystems of configuration.
 	gatesAreGA bool
 	// hostDevices are the GPUs that KubeVirt permits, nil for all.
@@ -107,6 +109,7 @@ func (s *kubeVirtState) add(kubeVirt *kubevirtv1.KubeVirt) {
 	config := &kubeVirt.Spec.Configuration
 	if developer := config.DeveloperConfiguration; developer != nil {
 		s.gates = append(s.gates, developer.FeatureGates...)
+		s.disabled = append(s.disabled, developer.DisabledFeatureGates...)
 	}
 	observed, err := version.ParseGeneric(kubeVirt.Status.ObservedKubeVirtVersion)
 	if err == nil {
@@ -125,6 +128,9 @@ func (s *kubeVirtState) add(kubeVirt *kubevirtv1.KubeVirt) {
 }
 
 func (s *kubeVirtState) open(gate string) bool {
+	if slices.Contains(s.disabled, gate) {
+		return false
+	}
 	return slices.Contains(s.gates, gate) || slices.Contains(s.gates, oldFilesystemsGate)
 }
 
@@ -145,8 +151,12 @@ func kubeVirtWarnings(spec *tensorstack.VirtualServerSpec, state kubeVirtState, 
 			continue
 		}
 		if !state.open(gate) {
-			warnings = append(warnings, fmt.Sprintf("%s: KubeVirt refuses %s as a filesystem in this cluster: ask an administrator to enable its "+
-				"feature gate %s", child, what, gate))
+			advice := "enable its feature gate " + gate
+			if slices.Contains(state.disabled, gate) {
+				advice = "move " + gate + " from disabledFeatureGates to featureGates"
+			}
+			warnings = append(warnings, fmt.Sprintf("%s: KubeVirt refuses %s as a filesystem in this cluster: ask an administrator to %s",
+				child, what, advice))
 		}
 	}
 	if gpu := spec.Resources.GPU; gpu != nil && state.hostDevices != nil && !slices.Contains(state.hostDevices, gpu.Type) {

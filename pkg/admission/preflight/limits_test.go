@@ -116,6 +116,10 @@ func TestSecretsAreToldOnlyWhoMayReadThem(t *testing.T) {
 		}
 		return object
 	}
+	sshKeys := func(spec *tensorstack.VirtualServerSpec) {
+		spec.SSHKeys = &tensorstack.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: "s"}}
+	}
+	const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJiQj4aBLkPjcXKhL4Yp0pMcP6BzZ1kqsUfgkYl8T3nV ann@example.com"
 	http := func(http cdiv1.DataVolumeSourceHTTP) func(*tensorstack.VirtualServerSpec) {
 		return func(spec *tensorstack.VirtualServerSpec) { spec.Storage.Root.Source.HTTP = &http }
 	}
@@ -140,6 +144,14 @@ func TestSecretsAreToldOnlyWhoMayReadThem(t *testing.T) {
 		"registry": {secret("s", map[string]string{"secretKey": "x"}), func(spec *tensorstack.VirtualServerSpec) {
 			spec.Storage.Root.Source.Registry = &cdiv1.DataVolumeSourceRegistry{SecretRef: ptr.To("s")}
 		}, `registry.secretRef: the Secret "s" has no key "accessKeyId"`},
+		"keys missing":     {nil, sshKeys, `spec.sshKeys.secretRef: there is no Secret "s"`},
+		"keys that are":    {secret("s", map[string]string{"a": "# Ann's\n" + publicKey + "\n", "b": publicKey}), sshKeys, ""},
+		"keys with limits": {secret("s", map[string]string{"a": `from="192.0.2.0/24" ` + publicKey}), sshKeys, ""},
+		"keys, but none":   {secret("s", map[string]string{"a": "\n# nothing yet\n"}), sshKeys, `spec.sshKeys.secretRef: the Secret "s" holds no public key`},
+		"a private key": {secret("s", map[string]string{"id": "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n"}), sshKeys,
+			`the key "id" of the Secret "s" is a private key`},
+		"keys and a mistake": {secret("s", map[string]string{"a": publicKey + "\nssh-ed25519 hunter2\n"}), sshKeys,
+			`line 2 of the key "a" of the Secret "s" is no public key`},
 		"disk": {nil, disk(tensorstack.VolumeSource{Secret: &tensorstack.SecretSource{SecretName: "s"}}), `spec.storage.additionalDisks[0].secret: there is no Secret "s"`},
 		"good": {secret("s", map[string]string{"accessKeyId": "ann", "secretKey": "hunter2"}), http(cdiv1.DataVolumeSourceHTTP{SecretRef: "s"}), ""},
 	} {

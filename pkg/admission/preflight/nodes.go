@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
-	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 const (
@@ -48,7 +48,7 @@ func (p *Plugin) nodeWarnings(spec *tensorstack.VirtualServerSpec, path *field.P
 // coresWarnings compares with all cores of a node and not with what pods may have of them, because a machine's pod asks for a
 // part of each core only (KubeVirt's cpuAllocationRatio).
 func coresWarnings(nodes []*corev1.Node, cpu tensorstack.CPU, path *field.Path) []string {
-	cores, err := validation.Cores(cpu.Cores)
+	cores, err := quantity.Cores(cpu.Cores)
 	if err != nil {
 		return nil
 	}

@@ -26,6 +26,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/admission/request"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 )
 
 // PluginName is the name of the plugin.
@@ -136,7 +137,7 @@ func (p *Plugin) warnings(ctx context.Context, namespace string, updated, old *t
 	if p.nodesSynced() {
 		warnings = append(warnings, p.nodeWarnings(spec, path.Child("resources"))...)
 	}
-	if p.classesSynced() {
+	if p.classesSynced() && validation.MakesRootDisk(&spec.Storage.Root) {
 		warnings = append(warnings, p.classWarnings(spec, old, path.Child("storage", "root", "pvc"))...)
 	}
 	if p.claimsSynced() {

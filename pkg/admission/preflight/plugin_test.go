@@ -82,6 +82,13 @@ func kubeVirt(version string, gates ...string) *kubevirtv1.KubeVirt {
 	}
 }
 
+// disabling is a KubeVirt with one gate disabled, and others enabled.
+func disabling(version, disabled string, gates ...string) *kubevirtv1.KubeVirt {
+	kubeVirt := kubeVirt(version, gates...)
+	kubeVirt.Spec.Configuration.DeveloperConfiguration.DisabledFeatureGates = []string{disabled}
+	return kubeVirt
+}
+
 func quota(name string, hard, used corev1.ResourceList) *corev1.ResourceQuota {
 	return &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Status: corev1.ResourceQuotaStatus{Hard: hard, Used: used}}
@@ -204,6 +211,11 @@ func TestWarnings(t *testing.T) {
 		"a missing filesystem": {nil, filesystem(volume("gone")), []string{`spec.storage.filesystems[0]: there is no PersistentVolumeClaim "gone"`}},
 		"a missing ephemeral claim": {nil, disk(tensorstack.VolumeSource{Ephemeral: &tensorstack.EphemeralSource{
 			PersistentVolumeClaim: &tensorstack.PersistentVolumeClaimSource{ClaimName: "gone"}}}), []string{"no PersistentVolumeClaim"}},
+		"a gate that is disabled": {kube(disabling("v1.9.0", "EnableVirtioFsStorageVolumes")), filesystem(volume("data")),
+			[]string{"move EnableVirtioFsStorageVolumes from disabledFeatureGates"}},
+		"a gate that is on and off": {kube(disabling("v1.9.0", "EnableVirtioFsStorageVolumes", "EnableVirtioFsStorageVolumes")),
+			filesystem(volume("data")), []string{"move EnableVirtioFsStorageVolumes"}},
+		"another gate is disabled":        {kube(disabling("v1.9.0", "RebootPolicy", "EnableVirtioFsStorageVolumes")), filesystem(volume("data")), nil},
 		"a block filesystem":              {nil, filesystem(volume("raw")), []string{"is a Block volume"}},
 		"a missing source":                {nil, clone(namespace), []string{`spec.storage.root.source.pvc: there is no PersistentVolumeClaim "gone"`}},
 		"a missing source elsewhere":      {nil, clone("other"), nil},

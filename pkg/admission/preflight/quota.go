@@ -13,6 +13,7 @@ import (
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/validation"
 	"tensorstack.dev/virtualserver/pkg/limits"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 // quotaWarnings compares the machine's needs with what the quotas of the namespace leave. Quotas with scopes are left out:
@@ -69,6 +70,9 @@ func importShortfalls(
 	spec *tensorstack.VirtualServerSpec, importer corev1.ResourceRequirements, told map[corev1.ResourceName]bool,
 	quotas []*corev1.ResourceQuota, ranges []*corev1.LimitRange,
 ) []string {
+	if !validation.MakesRootDisk(&spec.Storage.Root) {
+		return nil
+	}
 	source := &spec.Storage.Root.Source
 	scratch := source.PVC == nil && source.Snapshot == nil && source.Blank == nil && source.Upload == nil
 	need := limits.Import(spec.Storage.Root.PVC.Size, scratch, importer)
@@ -87,7 +91,7 @@ func machineLimits(spec *tensorstack.VirtualServerSpec) limits.Need {
 }
 
 func machineNeed(spec *tensorstack.VirtualServerSpec) limits.Need {
-	cores, err := validation.Cores(spec.Resources.CPU.Cores)
+	cores, err := quantity.Cores(spec.Resources.CPU.Cores)
 	if err != nil {
 		cores = 0
 	}
@@ -97,26 +101,19 @@ func machineNeed(spec *tensorstack.VirtualServerSpec) limits.Need {
 // quotaNeeds returns what the objects behind a machine take from quotas.
 func quotaNeeds(spec *tensorstack.VirtualServerSpec) corev1.ResourceList {
 	one := *resource.NewQuantity(1, resource.DecimalSI)
-	claim := &spec.Storage.Root.PVC
 	needs := corev1.ResourceList{
 		corev1.ResourcePods:                         one,
-		corev1.ResourcePersistentVolumeClaims:       one,
-		corev1.ResourceRequestsStorage:              claim.Size,
 		"count/pods":                                one,
-		"count/persistentvolumeclaims":              one,
 		"count/virtualmachines.kubevirt.io":         one,
 		"count/virtualmachineinstances.kubevirt.io": one,
-		"count/datavolumes.cdi.kubevirt.io":         one,
+	}
+	if validation.MakesRootDisk(&spec.Storage.Root) {
+		maps.Copy(needs, rootDiskNeeds(&spec.Storage.Root.PVC))
 	}
 	for name, quantity := range machineNeed(spec).Quota {
 		needs[name] = quantity
 	}
-	if name := claim.StorageClassName; name != nil && *name != "" {
-		const suffix = ".storageclass.storage.k8s.io/"
-		needs[corev1.ResourceName(*name+suffix+"requests.storage")] = claim.Size
-		needs[corev1.ResourceName(*name+suffix+"persistentvolumeclaims")] = one
-	}
-	if len(spec.Network.TCP)+len(spec.Network.UDP) > 0 {
+	if len(spec.Network.TCP)+len(spec.Network.UDP)+len(spec.Network.Ports) > 0 {
 		needs[corev1.ResourceServices], needs["count/services"] = one, one
 	}
 	if spec.CloudInit != "" {
@@ -124,6 +121,23 @@ func quotaNeeds(spec *tensorstack.VirtualServerSpec) corev1.ResourceList {
 	}
 	if gpu := spec.Resources.GPU; gpu != nil {
 		needs[corev1.ResourceName(corev1.DefaultResourceRequestsPrefix+gpu.Type)] = *resource.NewQuantity(int64(gpu.Count), resource.DecimalSI)
+	}
+	return needs
+}
+
+// rootDiskNeeds returns what a root disk takes that is made for the machine.
+func rootDiskNeeds(claim *tensorstack.RootDiskClaim) corev1.ResourceList {
+	one := *resource.NewQuantity(1, resource.DecimalSI)
+	needs := corev1.ResourceList{
+		corev1.ResourcePersistentVolumeClaims: one,
+		corev1.ResourceRequestsStorage:        claim.Size,
+		"count/persistentvolumeclaims":        one,
+		"count/datavolumes.cdi.kubevirt.io":   one,
+	}
+	if name := claim.StorageClassName; name != nil && *name != "" {
+		const suffix = ".storageclass.storage.k8s.io/"
+		needs[corev1.ResourceName(*name+suffix+"requests.storage")] = claim.Size
+		needs[corev1.ResourceName(*name+suffix+"persistentvolumeclaims")] = one
 	}
 	return needs
 }

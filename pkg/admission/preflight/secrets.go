@@ -30,6 +30,8 @@ type secretUse struct {
 	keys [][]string
 	// plain says that a line break at the end of a value is sent along and spoils it.
 	plain bool
+	// inspect tells what else is wrong with the Secret. It may be nil.
+	inspect func(*corev1.Secret) []string
 }
 
 // secretWarnings tells of Secrets that are missing, lack a key, or end in a line break. It tells only who may read them: who
@@ -71,6 +73,11 @@ func (u secretUse) warnings(secret *corev1.Secret) []string {
 			warnings = append(warnings, fmt.Sprintf("%s: the Secret %q has no key %q", u.path, u.name, keys[0]))
 		}
 	}
+	if u.inspect != nil {
+		for _, problem := range u.inspect(secret) {
+			warnings = append(warnings, fmt.Sprintf("%s: %s", u.path, problem))
+		}
+	}
 	if !u.plain {
 		return warnings
 	}
@@ -93,6 +100,9 @@ func secretUses(spec *tensorstack.VirtualServerSpec, path *field.Path) []secretU
 	}
 	if ref := spec.CloudInitSecretRef; ref != nil {
 		add(ref.Name, path.Child("cloudInitSecretRef"), false, []string{"userdata", "userData"})
+	}
+	if keys := spec.SSHKeys; keys != nil && keys.SecretRef.Name != "" {
+		uses = append(uses, secretUse{name: keys.SecretRef.Name, path: path.Child("sshKeys", "secretRef"), inspect: keyProblems})
 	}
 	sourceSecrets(&spec.Storage.Root.Source, path.Child("storage", "root", "source"), add)
 	volumes(&spec.Storage, path.Child("storage"), func(volume *tensorstack.VolumeSource, path *field.Path) {

@@ -71,6 +71,9 @@ func (p *Plugin) claimWarnings(namespace string, spec *tensorstack.VirtualServer
 	if source := spec.Storage.Root.Source.PVC; source != nil && source.Namespace == namespace {
 		check(source.Name, path.Child("root", "source", "pvc"), false)
 	}
+	if claim := spec.Storage.Root.PersistentVolumeClaim; claim != nil {
+		check(claim.ClaimName, path.Child("root", "persistentVolumeClaim"), false)
+	}
 	for i := range spec.Storage.AdditionalDisks {
 		child := path.Child("additionalDisks").Index(i)
 		checkClaim(&spec.Storage.AdditionalDisks[i].VolumeSource, func(name string) { check(name, child, false) })

@@ -69,6 +69,9 @@ func machineReferences(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 	if spec.CloudInitSecretRef != nil {
 		add(secret, spec.CloudInitSecretRef.Name, readByGuest, path.Child("cloudInitSecretRef"))
 	}
+	if spec.SSHKeys != nil {
+		add(secret, spec.SSHKeys.SecretRef.Name, readByGuest, path.Child("sshKeys", "secretRef"))
+	}
 	volume := func(volume *tensorstack.VolumeSource, path *field.Path) {
 		if volume.Secret != nil {
 			add(secret, volume.Secret.SecretName, readByGuest, path.Child("secret"))
@@ -79,6 +82,12 @@ func machineReferences(spec *tensorstack.VirtualServerSpec, path *field.Path) []
 		if volume.ServiceAccount != nil {
 			add(serviceAccount, volume.ServiceAccount.ServiceAccountName, readByGuest, path.Child("serviceAccount"))
 		}
+	}
+	if disk := spec.Storage.Root.ContainerDisk; disk != nil {
+		add(secret, disk.ImagePullSecret, pullsImage, path.Child("storage", "root", "containerDisk", "imagePullSecret"))
+	}
+	if firmware := spec.Firmware; firmware != nil && firmware.KernelBoot != nil && firmware.KernelBoot.Container != nil {
+		add(secret, firmware.KernelBoot.Container.ImagePullSecret, pullsImage, path.Child("firmware", "kernelBoot", "container", "imagePullSecret"))
 	}
 	disks, filesystems := path.Child("storage", "additionalDisks"), path.Child("storage", "filesystems")
 	for i := range spec.Storage.AdditionalDisks {

@@ -138,6 +138,9 @@ func referenceCases() map[string]referenceCase {
 		"cloud-init Secret": {func(spec *tensorstack.VirtualServerSpec) {
 			spec.CloudInitSecretRef = &corev1.LocalObjectReference{Name: "x"}
 		}, "spec.cloudInitSecretRef", ofSecret},
+		"Secret of public keys": {func(spec *tensorstack.VirtualServerSpec) {
+			spec.SSHKeys = &tensorstack.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: "x"}}
+		}, "spec.sshKeys.secretRef", ofSecret},
 		"pull Secret": {func(spec *tensorstack.VirtualServerSpec) {
 			spec.Storage.AdditionalDisks = []tensorstack.AdditionalDisk{{ContainerDisk: &tensorstack.ContainerDiskSource{ImagePullSecret: "x"}}}
 		}, first + "containerDisk.imagePullSecret", ofSecret},

@@ -81,6 +81,8 @@ type VirtualServerStatus struct {
 	Resources *RunningResources
 	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string
+	// service says how others reach the machine through its Service. It is absent for a machine without ports.
+	Service *ServiceStatus
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOS
 	// guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none

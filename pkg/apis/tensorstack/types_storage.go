@@ -8,7 +8,7 @@ import (
 
 // Storage is the root disk, the additional disks and the shared filesystems of a machine.
 type Storage struct {
-	// root is the disk that the machine boots from, /dev/vda in the guest.
+	// root is the disk that the machine boots from, /dev/vda in the guest unless its bus is another than virtio.
 	Root RootDisk
 	// additionalDisks are further disks, in order: /dev/vdb, /dev/vdc and so on. The names in the guest are not
 	// guaranteed; find a disk by its serial.
@@ -29,18 +29,40 @@ const (
 	DeletionPolicyRetain DeletionPolicy = "Retain"
 )
 
-// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim and the source that fills it.
+// DiskBus is how a disk is attached to the guest.
+// +enum
+type DiskBus string
+
+const (
+	// DiskBusVirtio is the fastest bus. The guest needs a driver for it, which Linux has.
+	DiskBusVirtio DiskBus = "virtio"
+	// DiskBusSATA is a bus that every guest knows.
+	DiskBusSATA DiskBus = "sata"
+	// DiskBusSCSI is a SCSI bus behind a virtio controller.
+	DiskBusSCSI DiskBus = "scsi"
+)
+
+// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim that is made for the machine and the source that
+// fills it, or a container image, or a PersistentVolumeClaim that exists.
 type RootDisk struct {
-	// pvc describes the PersistentVolumeClaim that holds the disk.
+	// pvc describes the PersistentVolumeClaim that holds the disk. It needs a source.
 	PVC RootDiskClaim
 	// source is where the disk's content comes from: exactly one of http, s3, gcs, registry, pvc, snapshot, upload,
 	// blank, imageio and vddk. It may change only as long as the disk has never been imported. See
 	// https://pkg.go.dev/kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1#DataVolumeSource.
 	Source cdiv1.DataVolumeSource
+	// containerDisk takes the disk from a container image, in place of pvc and source. Changes to it are lost when the
+	// machine stops.
+	ContainerDisk *ContainerDiskSource
+	// persistentVolumeClaim names a PersistentVolumeClaim of the same namespace that holds the disk already, in place of pvc
+	// and source. Nothing is imported into it, and it is never deleted.
+	PersistentVolumeClaim *RootDiskVolume
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	Bus DiskBus
 	// ephemeral keeps all changes to the disk in a throw-away overlay, which is lost when the machine stops or
 	// restarts. The imported disk itself never changes.
 	Ephemeral bool
-	// deletionPolicy says what happens to the disk when the VirtualServer is deleted: Delete or Retain.
+	// deletionPolicy says what happens to the disk of pvc when the VirtualServer is deleted: Delete or Retain.
 	// Defaults to Delete.
 	DeletionPolicy DeletionPolicy
 }
@@ -58,6 +80,12 @@ type RootDiskClaim struct {
 	StorageClassName *string
 }
 
+// RootDiskVolume names the PersistentVolumeClaim of a root disk.
+type RootDiskVolume struct {
+	// claimName is the name of the PersistentVolumeClaim.
+	ClaimName string
+}
+
 // AdditionalDisk is a disk beside the root disk. Exactly one source must be set.
 type AdditionalDisk struct {
 	// name identifies the disk within the machine: lower-case letters, digits and '-', at most 63 characters.
@@ -65,6 +93,8 @@ type AdditionalDisk struct {
 	// serial is the serial number that the guest sees, 1 to 20 of A-Z, a-z, 0-9, '_', '.', '+' and '-'. If it is
 	// empty, a stable one is derived and shown in status.disks.
 	Serial string
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	Bus DiskBus
 	// The volume behind the disk.
 	VolumeSource
 	// emptyDisk is a blank disk that lives as long as the machine runs.

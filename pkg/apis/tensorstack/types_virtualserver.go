@@ -63,6 +63,15 @@ type VirtualServerSpec struct {
 	Storage Storage
 	// network says which ports a Service exposes, the MAC address, and how the machine resolves names.
 	Network Network
+	// firmware is what the machine starts with before its operating system: BIOS or EFI, its UUID and serial number.
+	Firmware *Firmware
+	// useVirtioTransitional gives the guest virtio devices that also speak version 0.9, for guests that know no later one,
+	// such as CentOS 6.
+	UseVirtioTransitional *bool
+	// Which node runs the machine.
+	Placement
+	// scheduler chooses a scheduler with settings of its own. Leave it out for the scheduler of the cluster.
+	Scheduler *Scheduler
 	// cloudInit is cloud-init user data of any length, which sets the machine up at its first boot: users, passwords,
 	// packages, mounts. It is handed to the machine by a Secret. Whoever can read this object can read it: for
 	// passwords use cloudInitSecretRef. See https://cloudinit.readthedocs.io/en/latest/reference/examples.html.
@@ -70,6 +79,8 @@ type VirtualServerSpec struct {
 	// cloudInitSecretRef names a Secret in the same namespace whose key "userdata" holds the cloud-init user data.
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	CloudInitSecretRef *corev1.LocalObjectReference
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	SSHKeys *SSHKeys
 }
 
 // Resources are the CPU, memory and GPUs of a machine.
@@ -84,7 +95,8 @@ type Resources struct {
 
 // CPU is the number of cores and the CPU model of a machine.
 type CPU struct {
-	// cores is the number of CPU cores, a whole number of at least 1, written 2 or "2".
+	// cores is the number of CPU cores, a quantity of whole cores from 1 to 1024, such as 2, "2.0", 2000m or 1k. It is kept
+	// as it is written.
 	Cores intstr.IntOrString
 	// model is the CPU model whose instruction set the machine needs, such as Conroe. The physical CPU may be a newer
 	// one. Leave it empty to get the model of the host.
@@ -106,8 +118,10 @@ type Network struct {
 	TCP []int32
 	// udp lists the UDP ports that the Service of the machine exposes, each from 1 to 65535.
 	UDP []int32
-	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07. If it is empty the machine
-	// gets a random one at every start.
+	// ports lists further ports that the Service of the machine exposes, with names.
+	Ports []Port
+	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07 or 02-00-00-4C-1F-07. If it is empty
+	// the machine gets a random one at every start.
 	MACAddress string
 	// dnsPolicy is the DNS policy of the machine: ClusterFirst, ClusterFirstWithHostNet, Default or None.
 	// Defaults to ClusterFirst. See

@@ -26,7 +26,7 @@ import (
 var update = flag.Bool("update", false, "write the stored objects of the present version anew")
 
 // presentVersion is the version whose objects -update writes. Those of released versions never change again.
-const presentVersion = "v0.1.0"
+const presentVersion = "v0.2.0"
 
 func storageCodec() runtime.Codec { return Codecs.LegacyCodec(v1beta1.SchemeGroupVersion) }
 
@@ -41,7 +41,26 @@ func samples(t testing.TB) map[string]runtime.Object {
 	filler := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, tensorstackfuzzer.Funcs), rand.NewSource(1), Codecs)
 	filler.NilChance(0).NumElements(1, 2).Fill(full)
 	full.TypeMeta = metav1.TypeMeta{}
-	return map[string]runtime.Object{"example": example, "full": full}
+	samples := map[string]runtime.Object{"example": example, "full": full}
+	for _, name := range []string{"vs-placement", "vs-firmware", "vs-container-disk"} {
+		manifest, err := os.ReadFile("../../../artifacts/examples/" + name + ".yaml")
+		require.NoError(t, err)
+		samples[name], _, err = Codecs.UniversalDecoder(tensorstack.SchemeGroupVersion).Decode(manifest, nil, nil)
+		require.NoError(t, err)
+	}
+	return samples
+}
+
+// Cores come back from the store byte by byte as they were written, as a number or as text, and so do those of version 0.1.0.
+func TestCoresAreKeptAsTheyAreWritten(t *testing.T) {
+	const before, after = `{"apiVersion":"tensorstack.dev/v1beta1","kind":"VirtualServer","spec":{"resources":{"cpu":{"cores":`, `},"memory":"1Gi"}}}`
+	for _, written := range []string{`2`, `"2"`, `"2.0"`, `"2000m"`, `"1k"`, `"1Ki"`, `"0.5k"`, `" 2 "`, `"1e2"`, `1024`} {
+		object, err := runtime.Decode(storageCodec(), []byte(before+written+after))
+		require.NoError(t, err, written)
+		again, err := runtime.Encode(storageCodec(), object)
+		require.NoError(t, err, written)
+		assert.Contains(t, string(again), `"cpu":{"cores":`+written+`}`)
+	}
 }
 
 // TestStoredObjectsStayReadable reads what every released version has written into etcd.
@@ -50,7 +69,9 @@ func TestStoredObjectsStayReadable(t *testing.T) {
 		for name, object := range samples(t) {
 			stored, err := runtime.Encode(storageCodec(), object)
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join("testdata", "stored", presentVersion, name+".json"), stored, 0o644))
+			file := filepath.Join("testdata", "stored", presentVersion, name+".json")
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			require.NoError(t, os.WriteFile(file, stored, 0o644))
 		}
 	}
 	files, err := filepath.Glob("testdata/stored/*/*.json")

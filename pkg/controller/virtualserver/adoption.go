@@ -95,6 +95,7 @@ func (p *pass) ensureName(ctx context.Context) error {
 		message += fmt.Sprintf("; %d more are left alone", choice.others)
 	}
 	p.emit(eventNormal, "Adopted", message)
+	p.metrics.adopted.WithLabelValues("machine").Inc()
 	return nil
 }
 

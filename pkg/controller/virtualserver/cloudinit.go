@@ -31,6 +31,7 @@ func (p *pass) reconcileCloudInit(ctx context.Context) error {
 			return failed("create Secret "+p.name(), err)
 		}
 		p.secret = secret
+		p.observeHealed(kindSecret)
 		p.emit(eventNormal, "CreatedSecret", "Created Secret "+secret.Name+" with the cloud-init user data")
 		return nil
 	}
@@ -46,6 +47,7 @@ func (p *pass) reconcileCloudInit(ctx context.Context) error {
 		return failed("update Secret "+p.name(), err)
 	}
 	p.secret = secret
+	p.observeHealed(kindSecret)
 	return nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	snapshotclient "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -40,6 +42,8 @@ type Clients struct {
 	KubeVirt KubeVirt
 	// VirtualServers reads and writes VirtualServers in our own API server.
 	VirtualServers versioned.Interface
+	// Traces takes the traces of reconciliations. It may be nil.
+	Traces trace.TracerProvider
 	// Snapshots makes and deletes VolumeSnapshots with the same identity. It may be nil: then none are made.
 	Snapshots snapshotclient.Interface
 }
@@ -52,6 +56,7 @@ type Controller struct {
 	caches   *caches
 	queue    workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	recorder record.EventRecorder
+	tracer   trace.Tracer
 	failures failures
 	memories memories
 }
@@ -67,6 +72,10 @@ func NewController(clients Clients, metrics *Metrics, clock clock.WithTicker) *C
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "virtualserver", Clock: clock}),
 	}
+	if clients.Traces == nil {
+		clients.Traces = noop.NewTracerProvider()
+	}
+	c.tracer = clients.Traces.Tracer(tracerName)
 	return c
 }
 
@@ -92,6 +101,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 		return
 	}
 	logger.Info("All caches are filled", "workers", workers)
+	running.Go(func() { c.census(ctx) })
 	for range workers {
 		running.Go(func() {
 			wait.UntilWithContext(ctx, func(ctx context.Context) {
@@ -115,7 +125,7 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	}
 
 	logger := klog.FromContext(ctx).WithValues("virtualServer", klog.KRef(key.Namespace, key.Name))
-	outcome, err := c.reconcile(klog.NewContext(ctx, logger), key)
+	outcome, err := c.traced(klog.NewContext(ctx, logger), key)
 	switch {
 	case outcome.waits:
 		// Nothing was tried, so nothing has succeeded or failed.

@@ -299,7 +299,7 @@ func (p *pass) finishDeletion(ctx context.Context) error {
 // else's is not ours, see disownInstance.
 func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
 	namespace, options := p.vs.Namespace, metav1.GetOptions{}
-	machineIsForeign := false
+	machineIsForeign, made := false, translate.MakesRootDisk(p.vs)
 	known := p.knownToBeGone(name)
 	core := p.clients.Kubernetes.CoreV1()
 	for _, kind := range []struct {
@@ -315,7 +315,7 @@ func (p *pass) anythingLeft(ctx context.Context, name string) (string, error) {
 			return core.PersistentVolumeClaims(namespace).Get(ctx, name, options)
 		}},
 	} {
-		if known[kind.name] {
+		if known[kind.name] || !made && (kind.name == kindDataVolume || kind.name == kindClaim) {
 			continue
 		}
 		object, err := kind.read()

@@ -19,7 +19,7 @@ import (
 // but not for one that it uses through a throw-away overlay. A guest that runs keeps the disk that it has.
 func (p *pass) held() bool {
 	runs := p.instance != nil && p.instance.Status.Phase == kubevirtv1.Running
-	return p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
+	return translate.MakesRootDisk(p.vs) && p.vs.Spec.Storage.Root.Ephemeral && !imported(p.volume, p.claim) && !runs
 }
 
 // imported says whether the root disk holds its image. A claim without a DataVolume was imported before, unless it still belongs
@@ -70,6 +70,9 @@ func (p *pass) reconcileMachine(ctx context.Context) error {
 			err = errors.Join(err, p.writeStrategy(ctx, verdict, strategy))
 		}
 		return err
+	}
+	if verdict == strategyKeep || verdict == strategyOverride {
+		p.observeHealed(kindMachine)
 	}
 	p.machine = machine
 	return nil
@@ -138,6 +141,7 @@ func (p *pass) createMachine(ctx context.Context) error {
 		return failed("create VirtualMachine "+p.name(), err)
 	}
 	p.machine = machine
+	p.observeHealed(kindMachine)
 	p.emit(eventNormal, "CreatedVirtualMachine", "Created VirtualMachine "+machine.Name)
 	return nil
 }

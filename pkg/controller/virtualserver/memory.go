@@ -54,6 +54,8 @@ type objectID struct{ kind, name string }
 
 // memory is what is remembered of one VirtualServer.
 type memory struct {
+	// starting says that it was seen when it was new, starts by itself, and was not Ready yet.
+	starting bool
 	// unseen are the resourceVersions that were written, or read from a server, and that the caches have not reached. A pass
 	// on older caches would do again what has been done, and have it refused.
 	unseen map[cache.SharedIndexInformer]string

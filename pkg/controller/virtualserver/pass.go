@@ -16,6 +16,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // finalizer keeps a VirtualServer until its machine and disk are gone.
@@ -142,8 +143,11 @@ func (p *pass) load() {
 	namespace, name := p.vs.Namespace, p.vs.Status.VM.Name
 	p.machine = mine(p, p.caches.machine(namespace, name))
 	p.instance = mine(p, p.caches.instance(namespace, name))
-	p.volume = mine(p, p.caches.volume(namespace, name))
-	p.claim = mine(p, p.caches.claim(namespace, name))
+	if translate.MakesRootDisk(p.vs) {
+		// A disk that was not made for the machine is nobody's here: neither changed nor deleted.
+		p.volume = mine(p, p.caches.volume(namespace, name))
+		p.claim = mine(p, p.caches.claim(namespace, name))
+	}
 	p.service = mine(p, p.caches.service(namespace, name))
 	p.secret = mine(p, p.caches.secret(namespace, name))
 }

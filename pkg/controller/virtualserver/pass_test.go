@@ -45,7 +45,6 @@ func testServer() *v1beta1.VirtualServer {
 	v1beta1.SetDefaults_VirtualServerSpec(&vs.Spec)
 	v1beta1.SetDefaults_Network(&vs.Spec.Network)
 	v1beta1.SetDefaults_RootDisk(&vs.Spec.Storage.Root)
-	v1beta1.SetDefaults_RootDiskClaim(&vs.Spec.Storage.Root.PVC)
 	return vs
 }
 

@@ -135,6 +135,9 @@ func requestOf(claim *corev1.PersistentVolumeClaim) *resource.Quantity {
 
 // reconcileRootDisk keeps the DataVolume of the root disk and lets its claim grow.
 func (p *pass) reconcileRootDisk(ctx context.Context) error {
+	if !translate.MakesRootDisk(p.vs) {
+		return nil
+	}
 	if err := p.markImported(ctx); isConflict(err) {
 		return err
 	} else if err != nil {
@@ -174,6 +177,7 @@ func (p *pass) reconcileRootDisk(ctx context.Context) error {
 	if err != nil {
 		return failed("update DataVolume "+p.name(), err)
 	}
+	p.observeHealed(kindDataVolume)
 	p.volume = volume
 	return nil
 }

@@ -30,6 +30,7 @@ func (p *pass) reconcileService(ctx context.Context) error {
 			return failed("create Service "+p.name(), err)
 		}
 		p.service = service
+		p.observeHealed(kindService)
 		p.emit(eventNormal, "CreatedService", "Created Service "+service.Name)
 		return nil
 	}
@@ -50,6 +51,7 @@ func (p *pass) reconcileService(ctx context.Context) error {
 		return failed("update Service "+p.name(), err)
 	}
 	p.service = service
+	p.observeHealed(kindService)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/status"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // heartbeatTimeout is how old the heartbeat of a node's virt-handler may be before the machine counts as lost. It is the
@@ -46,6 +47,12 @@ func (p *pass) writeStatus(ctx context.Context) error {
 			return err
 		}
 		p.events = append(p.events, transitions(&before, &p.before.Status)...)
+		var started time.Time
+		if observed.DataVolume != nil {
+			started = observed.DataVolume.CreationTimestamp.Time
+		}
+		p.observeStatus(&before, started)
+		p.tellPhase(ctx, &before)
 	}
 	if derived.LastFailure != nil {
 		p.failures.forget(p.key(), derived.LastFailure)
@@ -79,6 +86,7 @@ func (p *pass) observe(now time.Time) status.Observed {
 		Instance:       p.instance,
 		DataVolume:     p.volume,
 		Claim:          p.claim,
+		Service:        p.service,
 		ImporterPod:    p.caches.importerPod(namespace, name, p.claim),
 		Failure:        p.failures.of(p.key()),
 		Copying:        p.copying,
@@ -96,6 +104,9 @@ func (p *pass) observe(now time.Time) status.Observed {
 		}
 	} else {
 		observed.LauncherPod, _ = p.caches.launcherPod(namespace, name, nil)
+	}
+	if !translate.MakesRootDisk(p.vs) {
+		return observed
 	}
 	class := p.vs.Spec.Storage.Root.PVC.StorageClassName
 	if class != nil && *class != "" && p.caches.storageClass(*class) == nil {
@@ -129,9 +140,10 @@ func setReconciled(derived *v1beta1.VirtualServerStatus, problem *problem, gener
 
 // lookAgain asks for another pass when the status will change with time alone: when a guest has used up its time to shut
 // down, when an import has stood still for too long, when a guest agent has been waited for long enough, and when a node that
-// was marked has been silent for too long.
+// was marked, or a scheduler, has been silent for too long.
 func (p *pass) lookAgain(derived *v1beta1.VirtualServerStatus, observed status.Observed, now time.Time) {
-	times := []time.Time{status.StallsAt(derived.Import), status.ReadyBy(observed), silentAt(observed.Node), p.found.again}
+	times := []time.Time{status.StallsAt(derived.Import), status.ReadyBy(observed), silentAt(observed.Node),
+		status.SchedulerSilentAt(observed), p.found.again}
 	if derived.StopDeadline != nil {
 		times = append(times, derived.StopDeadline.Time)
 	}

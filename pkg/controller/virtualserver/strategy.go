@@ -169,6 +169,7 @@ func (p *pass) adoptRunStrategy(ctx context.Context) error {
 		return err
 	}
 	p.emit(eventNormal, "RunStrategyAdopted", message)
+	p.metrics.adopted.WithLabelValues("run_strategy").Inc()
 	return nil
 }
 

@@ -16,8 +16,14 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=tensorstack.dev, Version=v1beta1
+	case v1beta1.SchemeGroupVersion.WithKind("ACPI"):
+		return &tensorstackv1beta1.ACPIApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("AdditionalDisk"):
 		return &tensorstackv1beta1.AdditionalDiskApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("BIOS"):
+		return &tensorstackv1beta1.BIOSApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("Bootloader"):
+		return &tensorstackv1beta1.BootloaderApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ConfigMapSource"):
 		return &tensorstackv1beta1.ConfigMapSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ContainerDiskSource"):
@@ -28,12 +34,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.DiskStatusApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("DownwardAPISource"):
 		return &tensorstackv1beta1.DownwardAPISourceApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("EFI"):
+		return &tensorstackv1beta1.EFIApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("EmptyDiskSource"):
 		return &tensorstackv1beta1.EmptyDiskSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("EphemeralSource"):
 		return &tensorstackv1beta1.EphemeralSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Filesystem"):
 		return &tensorstackv1beta1.FilesystemApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("Firmware"):
+		return &tensorstackv1beta1.FirmwareApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("GPU"):
 		return &tensorstackv1beta1.GPUApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("GuestAgent"):
@@ -42,10 +52,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.GuestOSApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ImportStatus"):
 		return &tensorstackv1beta1.ImportStatusApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("KernelBoot"):
+		return &tensorstackv1beta1.KernelBootApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("KernelBootContainer"):
+		return &tensorstackv1beta1.KernelBootContainerApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("MachineFailure"):
 		return &tensorstackv1beta1.MachineFailureApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Network"):
 		return &tensorstackv1beta1.NetworkApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("NodePortStatus"):
+		return &tensorstackv1beta1.NodePortStatusApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Operation"):
 		return &tensorstackv1beta1.OperationApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("OperationRecord"):
@@ -54,20 +70,34 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &tensorstackv1beta1.PersistentVolumeClaimSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("PhaseTransition"):
 		return &tensorstackv1beta1.PhaseTransitionApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("Placement"):
+		return &tensorstackv1beta1.PlacementApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("Port"):
+		return &tensorstackv1beta1.PortApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Resources"):
 		return &tensorstackv1beta1.ResourcesApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("RootDisk"):
 		return &tensorstackv1beta1.RootDiskApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("RootDiskClaim"):
 		return &tensorstackv1beta1.RootDiskClaimApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("RootDiskVolume"):
+		return &tensorstackv1beta1.RootDiskVolumeApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("RunningResources"):
 		return &tensorstackv1beta1.RunningResourcesApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("Scheduler"):
+		return &tensorstackv1beta1.SchedulerApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("SecretSource"):
 		return &tensorstackv1beta1.SecretSourceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("ServiceAccountSource"):
 		return &tensorstackv1beta1.ServiceAccountSourceApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("ServiceStatus"):
+		return &tensorstackv1beta1.ServiceStatusApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("SSHKeys"):
+		return &tensorstackv1beta1.SSHKeysApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("Storage"):
 		return &tensorstackv1beta1.StorageApplyConfiguration{}
+	case v1beta1.SchemeGroupVersion.WithKind("T9kScheduler"):
+		return &tensorstackv1beta1.T9kSchedulerApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("VirtualMachineReference"):
 		return &tensorstackv1beta1.VirtualMachineReferenceApplyConfiguration{}
 	case v1beta1.SchemeGroupVersion.WithKind("VirtualServer"):

@@ -402,40 +402,55 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		"kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.VolumeUploadSourceList":        schema_pkg_apis_core_v1beta1_VolumeUploadSourceList(ref),
 		"kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.VolumeUploadSourceSpec":        schema_pkg_apis_core_v1beta1_VolumeUploadSourceSpec(ref),
 		"kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.VolumeUploadSourceStatus":      schema_pkg_apis_core_v1beta1_VolumeUploadSourceStatus(ref),
+		v1beta1.ACPI{}.OpenAPIModelName():                                                                 schema_pkg_apis_tensorstack_v1beta1_ACPI(ref),
 		v1beta1.AdditionalDisk{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_AdditionalDisk(ref),
+		v1beta1.BIOS{}.OpenAPIModelName():                                                                 schema_pkg_apis_tensorstack_v1beta1_BIOS(ref),
+		v1beta1.Bootloader{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_Bootloader(ref),
 		v1beta1.CPU{}.OpenAPIModelName():                                                                  schema_pkg_apis_tensorstack_v1beta1_CPU(ref),
 		v1beta1.ConfigMapSource{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_ConfigMapSource(ref),
 		v1beta1.ConsoleOptions{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_ConsoleOptions(ref),
 		v1beta1.ContainerDiskSource{}.OpenAPIModelName():                                                  schema_pkg_apis_tensorstack_v1beta1_ContainerDiskSource(ref),
 		v1beta1.DiskStatus{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_DiskStatus(ref),
 		v1beta1.DownwardAPISource{}.OpenAPIModelName():                                                    schema_pkg_apis_tensorstack_v1beta1_DownwardAPISource(ref),
+		v1beta1.EFI{}.OpenAPIModelName():                                                                  schema_pkg_apis_tensorstack_v1beta1_EFI(ref),
 		v1beta1.EmptyDiskSource{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_EmptyDiskSource(ref),
 		v1beta1.EphemeralSource{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_EphemeralSource(ref),
 		v1beta1.Filesystem{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_Filesystem(ref),
+		v1beta1.Firmware{}.OpenAPIModelName():                                                             schema_pkg_apis_tensorstack_v1beta1_Firmware(ref),
 		v1beta1.GPU{}.OpenAPIModelName():                                                                  schema_pkg_apis_tensorstack_v1beta1_GPU(ref),
 		v1beta1.GuestAgent{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_GuestAgent(ref),
 		v1beta1.GuestOS{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_GuestOS(ref),
 		v1beta1.HeldVirtualServer{}.OpenAPIModelName():                                                    schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServer(ref),
 		v1beta1.HeldVirtualServerList{}.OpenAPIModelName():                                                schema_pkg_apis_tensorstack_v1beta1_HeldVirtualServerList(ref),
 		v1beta1.ImportStatus{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_ImportStatus(ref),
+		v1beta1.KernelBoot{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_KernelBoot(ref),
+		v1beta1.KernelBootContainer{}.OpenAPIModelName():                                                  schema_pkg_apis_tensorstack_v1beta1_KernelBootContainer(ref),
 		v1beta1.MachineFailure{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_MachineFailure(ref),
 		v1beta1.Network{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_Network(ref),
+		v1beta1.NodePortStatus{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_NodePortStatus(ref),
 		v1beta1.Operation{}.OpenAPIModelName():                                                            schema_pkg_apis_tensorstack_v1beta1_Operation(ref),
 		v1beta1.OperationRecord{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_OperationRecord(ref),
 		v1beta1.PersistentVolumeClaimSource{}.OpenAPIModelName():                                          schema_pkg_apis_tensorstack_v1beta1_PersistentVolumeClaimSource(ref),
 		v1beta1.PhaseTransition{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_PhaseTransition(ref),
+		v1beta1.Placement{}.OpenAPIModelName():                                                            schema_pkg_apis_tensorstack_v1beta1_Placement(ref),
+		v1beta1.Port{}.OpenAPIModelName():                                                                 schema_pkg_apis_tensorstack_v1beta1_Port(ref),
 		v1beta1.PortForwardOptions{}.OpenAPIModelName():                                                   schema_pkg_apis_tensorstack_v1beta1_PortForwardOptions(ref),
 		v1beta1.ProxyOptions{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_ProxyOptions(ref),
 		v1beta1.Resources{}.OpenAPIModelName():                                                            schema_pkg_apis_tensorstack_v1beta1_Resources(ref),
 		v1beta1.RestartOptions{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_RestartOptions(ref),
 		v1beta1.RootDisk{}.OpenAPIModelName():                                                             schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref),
 		v1beta1.RootDiskClaim{}.OpenAPIModelName():                                                        schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref),
+		v1beta1.RootDiskVolume{}.OpenAPIModelName():                                                       schema_pkg_apis_tensorstack_v1beta1_RootDiskVolume(ref),
 		v1beta1.RunningResources{}.OpenAPIModelName():                                                     schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref),
+		v1beta1.SSHKeys{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_SSHKeys(ref),
+		v1beta1.Scheduler{}.OpenAPIModelName():                                                            schema_pkg_apis_tensorstack_v1beta1_Scheduler(ref),
 		v1beta1.SecretSource{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_SecretSource(ref),
 		v1beta1.ServiceAccountSource{}.OpenAPIModelName():                                                 schema_pkg_apis_tensorstack_v1beta1_ServiceAccountSource(ref),
+		v1beta1.ServiceStatus{}.OpenAPIModelName():                                                        schema_pkg_apis_tensorstack_v1beta1_ServiceStatus(ref),
 		v1beta1.StartOptions{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_StartOptions(ref),
 		v1beta1.StopOptions{}.OpenAPIModelName():                                                          schema_pkg_apis_tensorstack_v1beta1_StopOptions(ref),
 		v1beta1.Storage{}.OpenAPIModelName():                                                              schema_pkg_apis_tensorstack_v1beta1_Storage(ref),
+		v1beta1.T9kScheduler{}.OpenAPIModelName():                                                         schema_pkg_apis_tensorstack_v1beta1_T9kScheduler(ref),
 		v1beta1.USBRedirOptions{}.OpenAPIModelName():                                                      schema_pkg_apis_tensorstack_v1beta1_USBRedirOptions(ref),
 		v1beta1.VNCOptions{}.OpenAPIModelName():                                                           schema_pkg_apis_tensorstack_v1beta1_VNCOptions(ref),
 		v1beta1.VirtualMachineReference{}.OpenAPIModelName():                                              schema_pkg_apis_tensorstack_v1beta1_VirtualMachineReference(ref),
@@ -21119,6 +21134,33 @@ func schema_pkg_apis_core_v1beta1_VolumeUploadSourceStatus(ref common.ReferenceC
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_ACPI(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ACPI names disks with tables that are added to those of the firmware. At least one must be named.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"slicNameRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "slicNameRef is the name of an additional disk with a Secret, which holds an SLIC table.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"msdmNameRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "msdmNameRef is the name of an additional disk with a Secret, which holds an MSDM table.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_AdditionalDisk(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21139,6 +21181,14 @@ func schema_pkg_apis_tensorstack_v1beta1_AdditionalDisk(ref common.ReferenceCall
 							Description: "serial is the serial number that the guest sees, 1 to 20 of A-Z, a-z, 0-9, '_', '.', '+' and '-'. If it is empty, a stable one is derived and shown in status.disks.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"bus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.\n\nPossible enum values:\n - `\"sata\"` is a bus that every guest knows.\n - `\"scsi\"` is a SCSI bus behind a virtio controller.\n - `\"virtio\"` is the fastest bus. The guest needs a driver for it, which Linux has.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"sata", "scsi", "virtio"},
 						},
 					},
 					"persistentVolumeClaim": {
@@ -21198,6 +21248,53 @@ func schema_pkg_apis_tensorstack_v1beta1_AdditionalDisk(ref common.ReferenceCall
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_BIOS(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BIOS boots a machine by BIOS.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"useSerial": {
+						SchemaProps: spec.SchemaProps{
+							Description: "useSerial shows the output of the BIOS on the serial console.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_Bootloader(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Bootloader is BIOS or EFI. At most one may be set; without one it is BIOS.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"bios": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bios boots by BIOS.",
+							Ref:         ref(v1beta1.BIOS{}.OpenAPIModelName()),
+						},
+					},
+					"efi": {
+						SchemaProps: spec.SchemaProps{
+							Description: "efi boots by EFI.",
+							Ref:         ref(v1beta1.EFI{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BIOS{}.OpenAPIModelName(), v1beta1.EFI{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_CPU(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21207,7 +21304,7 @@ func schema_pkg_apis_tensorstack_v1beta1_CPU(ref common.ReferenceCallback) commo
 				Properties: map[string]spec.Schema{
 					"cores": {
 						SchemaProps: spec.SchemaProps{
-							Description: "cores is the number of CPU cores, a whole number of at least 1, written 2 or \"2\".",
+							Description: "cores is the number of CPU cores, a quantity of whole cores from 1 to 1024, such as 2, \"2.0\", 2000m or 1k. It is kept as it is written.",
 							Ref:         ref(intstr.IntOrString{}.OpenAPIModelName()),
 						},
 					},
@@ -21434,6 +21531,33 @@ func schema_pkg_apis_tensorstack_v1beta1_DownwardAPISource(ref common.ReferenceC
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_EFI(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EFI boots a machine by EFI.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"secureBoot": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secureBoot boots only what is signed. The machine gets the System Management Mode that this needs. Defaults to true.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"persistent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "persistent keeps the EFI variables across restarts, in a small PersistentVolumeClaim that KubeVirt makes and that is deleted with the machine. Defaults to false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_EmptyDiskSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21534,6 +21658,53 @@ func schema_pkg_apis_tensorstack_v1beta1_Filesystem(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			v1beta1.ConfigMapSource{}.OpenAPIModelName(), v1beta1.DownwardAPISource{}.OpenAPIModelName(), v1beta1.EphemeralSource{}.OpenAPIModelName(), v1beta1.PersistentVolumeClaimSource{}.OpenAPIModelName(), v1beta1.SecretSource{}.OpenAPIModelName(), v1beta1.ServiceAccountSource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_Firmware(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Firmware is what the machine starts with before its operating system. It has the fields of KubeVirt's Firmware.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"uuid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uuid is the UUID of the machine that its firmware reports. Cloud-init takes it for the identity of the machine, and sets the machine up anew when it changes. If it is empty, a stable one is derived.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bootloader": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bootloader is BIOS or EFI. Defaults to BIOS.",
+							Ref:         ref(v1beta1.Bootloader{}.OpenAPIModelName()),
+						},
+					},
+					"serial": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serial is the serial number of the machine that its firmware reports. If it is empty, KubeVirt chooses one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"kernelBoot": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kernelBoot boots a kernel from a container image instead of what the root disk boots.",
+							Ref:         ref(v1beta1.KernelBoot{}.OpenAPIModelName()),
+						},
+					},
+					"acpi": {
+						SchemaProps: spec.SchemaProps{
+							Description: "acpi adds tables to those of the firmware, such as a licence of Windows.",
+							Ref:         ref(v1beta1.ACPI{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ACPI{}.OpenAPIModelName(), v1beta1.Bootloader{}.OpenAPIModelName(), v1beta1.KernelBoot{}.OpenAPIModelName()},
 	}
 }
 
@@ -21796,6 +21967,85 @@ func schema_pkg_apis_tensorstack_v1beta1_ImportStatus(ref common.ReferenceCallba
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_KernelBoot(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "KernelBoot boots a kernel from a container image.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kernelArgs": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kernelArgs are the arguments of the kernel, such as \"console=ttyS0 root=/dev/vda1\". They need a container.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"container": {
+						SchemaProps: spec.SchemaProps{
+							Description: "container is the container image with the kernel.",
+							Ref:         ref(v1beta1.KernelBootContainer{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.KernelBootContainer{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_KernelBootContainer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "KernelBootContainer is a container image with a kernel, an initial RAM disk, or both.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"image": {
+						SchemaProps: spec.SchemaProps{
+							Description: "image is the container image.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"imagePullSecret": {
+						SchemaProps: spec.SchemaProps{
+							Description: "imagePullSecret names a Secret of the same namespace with the registry's credentials.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"imagePullPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "imagePullPolicy is Always, Never or IfNotPresent.\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Always", "IfNotPresent", "Never"},
+						},
+					},
+					"kernelPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kernelPath is the absolute path of the kernel in the image.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"initrdPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "initrdPath is the absolute path of the initial RAM disk in the image.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"image"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_MachineFailure(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21892,9 +22142,30 @@ func schema_pkg_apis_tensorstack_v1beta1_Network(ref common.ReferenceCallback) c
 							},
 						},
 					},
+					"ports": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ports lists further ports that the Service of the machine exposes, with names.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1beta1.Port{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 					"macAddress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07. If it is empty the machine gets a random one at every start.",
+							Description: "macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07 or 02-00-00-4C-1F-07. If it is empty the machine gets a random one at every start.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -21918,7 +22189,46 @@ func schema_pkg_apis_tensorstack_v1beta1_Network(ref common.ReferenceCallback) c
 			},
 		},
 		Dependencies: []string{
-			v1.PodDNSConfig{}.OpenAPIModelName()},
+			v1.PodDNSConfig{}.OpenAPIModelName(), v1beta1.Port{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_NodePortStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodePortStatus is a port of every node that leads to a port of the Service.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "port is the port of the Service.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol is TCP or UDP.\n\nPossible enum values:\n - `\"SCTP\"` is the SCTP protocol.\n - `\"TCP\"` is the TCP protocol.\n - `\"UDP\"` is the UDP protocol.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"SCTP", "TCP", "UDP"},
+						},
+					},
+					"nodePort": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nodePort is the port of the nodes.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"port", "protocol", "nodePort"},
+			},
+		},
 	}
 }
 
@@ -22156,6 +22466,140 @@ func schema_pkg_apis_tensorstack_v1beta1_PhaseTransition(ref common.ReferenceCal
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_Placement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Placement says which node runs a machine, in the fields that a pod has for it. A change applies when the machine starts next.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"nodeSelector": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-map-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeSelector holds labels that a node must have to run the machine.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"tolerations": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "tolerations let the machine run on nodes with matching taints. See https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.Toleration{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"affinity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "affinity draws the machine to nodes and pods, or keeps it away from them. The pod of a machine has the label tensorstack.dev/virtualserver with the name of the VirtualServer. See https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#affinity-and-anti-affinity.",
+							Ref:         ref(v1.Affinity{}.OpenAPIModelName()),
+						},
+					},
+					"topologySpreadConstraints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"topologyKey",
+									"whenUnsatisfiable",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "topologySpreadConstraints spread machines over zones, nodes and the like. See https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.TopologySpreadConstraint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"priorityClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "priorityClassName names the PriorityClass of the machine: one of higher priority may push others off a node. See https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"schedulerName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schedulerName names the scheduler that chooses the node. Leave it empty for the scheduler of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.Affinity{}.OpenAPIModelName(), v1.Toleration{}.OpenAPIModelName(), v1.TopologySpreadConstraint{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_Port(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Port is a port that the Service of a machine exposes under a name.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the port: lower-case letters, digits and '-', at most 63 characters.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "port is the number of the port, from 1 to 65535, in the guest and on the Service.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol is TCP or UDP. Defaults to TCP.\n\nPossible enum values:\n - `\"SCTP\"` is the SCTP protocol.\n - `\"TCP\"` is the TCP protocol.\n - `\"UDP\"` is the UDP protocol.",
+							Default:     "TCP",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"SCTP", "TCP", "UDP"},
+						},
+					},
+				},
+				Required: []string{"name", "port"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_PortForwardOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -22330,12 +22774,12 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RootDisk is the disk that a machine boots from: a PersistentVolumeClaim and the source that fills it.",
+				Description: "RootDisk is the disk that a machine boots from: a PersistentVolumeClaim that is made for the machine and the source that fills it, or a container image, or a PersistentVolumeClaim that exists.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"pvc": {
 						SchemaProps: spec.SchemaProps{
-							Description: "pvc describes the PersistentVolumeClaim that holds the disk.",
+							Description: "pvc describes the PersistentVolumeClaim that holds the disk. It needs a source.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.RootDiskClaim{}.OpenAPIModelName()),
 						},
@@ -22347,6 +22791,26 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref common.ReferenceCallback) 
 							Ref:         ref("kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.DataVolumeSource"),
 						},
 					},
+					"containerDisk": {
+						SchemaProps: spec.SchemaProps{
+							Description: "containerDisk takes the disk from a container image, in place of pvc and source. Changes to it are lost when the machine stops.",
+							Ref:         ref(v1beta1.ContainerDiskSource{}.OpenAPIModelName()),
+						},
+					},
+					"persistentVolumeClaim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "persistentVolumeClaim names a PersistentVolumeClaim of the same namespace that holds the disk already, in place of pvc and source. Nothing is imported into it, and it is never deleted.",
+							Ref:         ref(v1beta1.RootDiskVolume{}.OpenAPIModelName()),
+						},
+					},
+					"bus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.\n\nPossible enum values:\n - `\"sata\"` is a bus that every guest knows.\n - `\"scsi\"` is a SCSI bus behind a virtio controller.\n - `\"virtio\"` is the fastest bus. The guest needs a driver for it, which Linux has.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"sata", "scsi", "virtio"},
+						},
+					},
 					"ephemeral": {
 						SchemaProps: spec.SchemaProps{
 							Description: "ephemeral keeps all changes to the disk in a throw-away overlay, which is lost when the machine stops or restarts. The imported disk itself never changes.",
@@ -22356,19 +22820,17 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDisk(ref common.ReferenceCallback) 
 					},
 					"deletionPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "deletionPolicy says what happens to the disk when the VirtualServer is deleted: Delete or Retain. Defaults to Delete.\n\nPossible enum values:\n - `\"Delete\"` deletes the root disk with its VirtualServer.\n - `\"Retain\"` keeps the root disk.",
-							Default:     "Delete",
+							Description: "deletionPolicy says what happens to the disk of pvc when the VirtualServer is deleted: Delete or Retain. Defaults to Delete.\n\nPossible enum values:\n - `\"Delete\"` deletes the root disk with its VirtualServer.\n - `\"Retain\"` keeps the root disk.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Delete", "Retain"},
 						},
 					},
 				},
-				Required: []string{"pvc", "source"},
 			},
 		},
 		Dependencies: []string{
-			"kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.DataVolumeSource", v1beta1.RootDiskClaim{}.OpenAPIModelName()},
+			"kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1.DataVolumeSource", v1beta1.ContainerDiskSource{}.OpenAPIModelName(), v1beta1.RootDiskClaim{}.OpenAPIModelName(), v1beta1.RootDiskVolume{}.OpenAPIModelName()},
 	}
 }
 
@@ -22388,7 +22850,6 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref common.ReferenceCallb
 					"volumeMode": {
 						SchemaProps: spec.SchemaProps{
 							Description: "volumeMode is Filesystem or Block. Defaults to Filesystem.\n\nPossible enum values:\n - `\"Block\"` means the volume will not be formatted with a filesystem and will remain a raw block device.\n - `\"Filesystem\"` means the volume will be or is formatted with a filesystem.\n - `\"FromStorageProfile\"` means the volume mode will be auto selected by CDI according to a matching StorageProfile",
-							Default:     "Filesystem",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Block", "Filesystem", "FromStorageProfile"},
@@ -22430,6 +22891,28 @@ func schema_pkg_apis_tensorstack_v1beta1_RootDiskClaim(ref common.ReferenceCallb
 	}
 }
 
+func schema_pkg_apis_tensorstack_v1beta1_RootDiskVolume(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RootDiskVolume names the PersistentVolumeClaim of a root disk.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"claimName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claimName is the name of the PersistentVolumeClaim.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"claimName"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -22457,6 +22940,69 @@ func schema_pkg_apis_tensorstack_v1beta1_RunningResources(ref common.ReferenceCa
 		},
 		Dependencies: []string{
 			resource.Quantity{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_SSHKeys(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SSHKeys are public SSH keys, and how they come into the guest. Without users cloud-init hands them to the default user of the image, once, at the first boot. With users the guest agent writes them, for as long as the machine runs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"secretRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secretRef names a Secret in the same namespace that holds public keys as they stand in an authorized_keys file. Its keys may have any names. The name of the Secret has at most 51 lower-case letters, digits and dashes, because KubeVirt makes the name of a volume of it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.LocalObjectReference{}.OpenAPIModelName()),
+						},
+					},
+					"users": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "users are the users of the guest whose authorized_keys file holds exactly these keys. The guest agent writes it, also when the Secret changes: the image needs qemu-guest-agent, and the users must exist. Leave it empty for an image with cloud-init, whose default user gets the keys at the first boot. At most 16.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"secretRef"},
+			},
+		},
+		Dependencies: []string{
+			v1.LocalObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_Scheduler(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Scheduler chooses a scheduler with settings of its own.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"t9kScheduler": {
+						SchemaProps: spec.SchemaProps{
+							Description: "t9kScheduler has T9k's scheduler choose the node.",
+							Ref:         ref(v1beta1.T9kScheduler{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.T9kScheduler{}.OpenAPIModelName()},
 	}
 }
 
@@ -22515,6 +23061,109 @@ func schema_pkg_apis_tensorstack_v1beta1_ServiceAccountSource(ref common.Referen
 				Required: []string{"serviceAccountName"},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_ServiceStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceStatus says how others reach the machine through its Service.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"dnsName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "dnsName is the DNS name of the Service. It resolves in the pods and the machines of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "type is the type of the Service: ClusterIP, or what somebody has changed it to, such as NodePort or LoadBalancer.\n\nPossible enum values:\n - `\"ClusterIP\"` means a service will only be accessible inside the cluster, via the cluster IP.\n - `\"ExternalName\"` means a service consists of only a reference to an external name that kubedns or equivalent will return as a CNAME record, with no exposing or proxying of any pods involved.\n - `\"LoadBalancer\"` means a service will be exposed via an external load balancer (if the cloud provider supports it), in addition to 'NodePort' type.\n - `\"NodePort\"` means a service will be exposed on one port of every node, in addition to 'ClusterIP' type.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"},
+						},
+					},
+					"clusterIPs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterIPs are the addresses of the Service within the cluster.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"loadBalancerAddresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "loadBalancerAddresses are the IP addresses or host names of the load balancer and the external IPs of the Service, by which its ports are reached from outside the cluster.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"nodeAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeAddress is the address of the node that the machine runs on, by which the node ports are reached.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"nodePorts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nodePorts are the ports of the nodes that lead to those of the Service.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1beta1.NodePortStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name", "dnsName"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.NodePortStatus{}.OpenAPIModelName()},
 	}
 }
 
@@ -22640,7 +23289,7 @@ func schema_pkg_apis_tensorstack_v1beta1_Storage(ref common.ReferenceCallback) c
 				Properties: map[string]spec.Schema{
 					"root": {
 						SchemaProps: spec.SchemaProps{
-							Description: "root is the disk that the machine boots from, /dev/vda in the guest.",
+							Description: "root is the disk that the machine boots from, /dev/vda in the guest unless its bus is another than virtio.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.RootDisk{}.OpenAPIModelName()),
 						},
@@ -22693,6 +23342,28 @@ func schema_pkg_apis_tensorstack_v1beta1_Storage(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1beta1.AdditionalDisk{}.OpenAPIModelName(), v1beta1.Filesystem{}.OpenAPIModelName(), v1beta1.RootDisk{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_tensorstack_v1beta1_T9kScheduler(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "T9kScheduler are the settings of T9k's scheduler.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"queue": {
+						SchemaProps: spec.SchemaProps{
+							Description: "queue is the name of the queue that the machine waits in and whose resources it uses.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"queue"},
+			},
+		},
 	}
 }
 
@@ -22964,6 +23635,105 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerSpec(ref common.ReferenceC
 							Ref:         ref(v1beta1.Network{}.OpenAPIModelName()),
 						},
 					},
+					"firmware": {
+						SchemaProps: spec.SchemaProps{
+							Description: "firmware is what the machine starts with before its operating system: BIOS or EFI, its UUID and serial number.",
+							Ref:         ref(v1beta1.Firmware{}.OpenAPIModelName()),
+						},
+					},
+					"useVirtioTransitional": {
+						SchemaProps: spec.SchemaProps{
+							Description: "useVirtioTransitional gives the guest virtio devices that also speak version 0.9, for guests that know no later one, such as CentOS 6.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"nodeSelector": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-map-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeSelector holds labels that a node must have to run the machine.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"tolerations": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "tolerations let the machine run on nodes with matching taints. See https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.Toleration{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"affinity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "affinity draws the machine to nodes and pods, or keeps it away from them. The pod of a machine has the label tensorstack.dev/virtualserver with the name of the VirtualServer. See https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#affinity-and-anti-affinity.",
+							Ref:         ref(v1.Affinity{}.OpenAPIModelName()),
+						},
+					},
+					"topologySpreadConstraints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"topologyKey",
+									"whenUnsatisfiable",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "topologySpreadConstraints spread machines over zones, nodes and the like. See https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.TopologySpreadConstraint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"priorityClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "priorityClassName names the PriorityClass of the machine: one of higher priority may push others off a node. See https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"schedulerName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schedulerName names the scheduler that chooses the node. Leave it empty for the scheduler of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"scheduler": {
+						SchemaProps: spec.SchemaProps{
+							Description: "scheduler chooses a scheduler with settings of its own. Leave it out for the scheduler of the cluster.",
+							Ref:         ref(v1beta1.Scheduler{}.OpenAPIModelName()),
+						},
+					},
 					"cloudInit": {
 						SchemaProps: spec.SchemaProps{
 							Description: "cloudInit is cloud-init user data of any length, which sets the machine up at its first boot: users, passwords, packages, mounts. It is handed to the machine by a Secret. Whoever can read this object can read it: for passwords use cloudInitSecretRef. See https://cloudinit.readthedocs.io/en/latest/reference/examples.html.",
@@ -22977,12 +23747,18 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerSpec(ref common.ReferenceC
 							Ref:         ref(v1.LocalObjectReference{}.OpenAPIModelName()),
 						},
 					},
+					"sshKeys": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sshKeys are the public SSH keys whose owners may log in to the machine.",
+							Ref:         ref(v1beta1.SSHKeys{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"resources", "storage"},
 			},
 		},
 		Dependencies: []string{
-			v1.LocalObjectReference{}.OpenAPIModelName(), v1beta1.Network{}.OpenAPIModelName(), v1beta1.Resources{}.OpenAPIModelName(), v1beta1.Storage{}.OpenAPIModelName()},
+			v1.Affinity{}.OpenAPIModelName(), v1.LocalObjectReference{}.OpenAPIModelName(), v1.Toleration{}.OpenAPIModelName(), v1.TopologySpreadConstraint{}.OpenAPIModelName(), v1beta1.Firmware{}.OpenAPIModelName(), v1beta1.Network{}.OpenAPIModelName(), v1beta1.Resources{}.OpenAPIModelName(), v1beta1.SSHKeys{}.OpenAPIModelName(), v1beta1.Scheduler{}.OpenAPIModelName(), v1beta1.Storage{}.OpenAPIModelName()},
 	}
 }
 
@@ -23098,6 +23874,12 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 							},
 						},
 					},
+					"service": {
+						SchemaProps: spec.SchemaProps{
+							Description: "service says how others reach the machine through its Service. It is absent for a machine without ports.",
+							Ref:         ref(v1beta1.ServiceStatus{}.OpenAPIModelName()),
+						},
+					},
 					"guestOS": {
 						SchemaProps: spec.SchemaProps{
 							Description: "guestOS is the operating system that the guest agent reports.",
@@ -23192,7 +23974,7 @@ func schema_pkg_apis_tensorstack_v1beta1_VirtualServerStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestAgent{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1beta1.DiskStatus{}.OpenAPIModelName(), v1beta1.GuestAgent{}.OpenAPIModelName(), v1beta1.GuestOS{}.OpenAPIModelName(), v1beta1.ImportStatus{}.OpenAPIModelName(), v1beta1.MachineFailure{}.OpenAPIModelName(), v1beta1.Operation{}.OpenAPIModelName(), v1beta1.OperationRecord{}.OpenAPIModelName(), v1beta1.PhaseTransition{}.OpenAPIModelName(), v1beta1.RunningResources{}.OpenAPIModelName(), v1beta1.ServiceStatus{}.OpenAPIModelName(), v1beta1.VirtualMachineReference{}.OpenAPIModelName()},
 	}
 }
 

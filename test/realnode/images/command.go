@@ -17,7 +17,7 @@ import (
 // debianPackages maps a program to the Debian package that has it.
 func debianPackages() map[string]string {
 	return map[string]string{
-		"mmdebstrap": "mmdebstrap", "sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "syslinux": "syslinux",
+		"mmdebstrap": "mmdebstrap", "sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mmd": "mtools", "syslinux": "syslinux",
 		"/usr/lib/SYSLINUX/mbr.bin": "syslinux-common", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs", "xz": "xz-utils",
 		"gzip": "gzip", "tar": "tar", "depmod": "kmod", "unshare": "util-linux", "go": "golang",
 		"/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -29,7 +30,7 @@ type disk struct {
 
 // diskTools are what making disks needs.
 func diskTools() []string {
-	return []string{"sfdisk", "mkfs.vfat", "mcopy", "syslinux", "/usr/lib/SYSLINUX/mbr.bin", "qemu-img", "xz", "gzip"}
+	return []string{"sfdisk", "mkfs.vfat", "mcopy", "mmd", "syslinux", "/usr/lib/SYSLINUX/mbr.bin", "qemu-img", "xz", "gzip"}
 }
 
 // write makes the raw disk at path, without mounting anything.
@@ -98,6 +99,12 @@ func (d disk) writeBoot(path string, sectors int) error {
 	sort.Strings(names)
 	environment := []string{"MTOOLS_SKIP_CHECK=1", "TZ=UTC", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch().Unix())}
 	offset := fmt.Sprint(firstSector * sector)
+	for _, folder := range foldersOf(names) {
+		making := command{args: []string{"mmd", "-i", path + "@@" + offset, "::" + folder}, environment: environment}
+		if err := making.run(); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		source := d.boot[name]
 		if err := os.Chtimes(source, epoch(), epoch()); err != nil {
@@ -109,6 +116,19 @@ func (d disk) writeBoot(path string, sectors int) error {
 		}
 	}
 	return command{args: []string{"syslinux", "--install", "--offset", offset, path}, environment: environment}.run()
+}
+
+// foldersOf returns the folders that files are in, each after the one that it is in.
+func foldersOf(files []string) []string {
+	var folders []string
+	for _, file := range files {
+		for at, letter := range file {
+			if folder := file[:at]; letter == '/' && !slices.Contains(folders, folder) {
+				folders = append(folders, folder)
+			}
+		}
+	}
+	return folders
 }
 
 // writeRoot makes the root partition. Owners and devices of the archive survive only as root; where this process is not,

@@ -3,6 +3,7 @@ package images
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,7 +16,7 @@ var content embed.FS
 // smallPackages are what the small guest is made of; they are unpacked, not installed.
 func smallPackages() debianRoot {
 	return debianRoot{name: "guest-packages", variant: "extract", packages: []string{
-		"linux-image-cloud-amd64", "busybox-static", "dash", "util-linux", "e2fsprogs", "netcat-openbsd", "qemu-guest-agent",
+		"linux-image-cloud-amd64", "systemd-boot-efi", "busybox-static", "dash", "util-linux", "e2fsprogs", "netcat-openbsd", "qemu-guest-agent",
 	}}
 }
 
@@ -34,7 +35,7 @@ func (w *Workspace) makeSmallGuest() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.ensure("small", fingerprint("small 2", packages["digest"], files, strings.Join(onDemandModules(), " ")), func(scratch string) (result, error) {
+	_, err = w.ensure("small", fingerprint("small 3", packages["digest"], files, strings.Join(onDemandModules(), " ")), func(scratch string) (result, error) {
 		w.Say("small guest: kernel, BusyBox and programs from packages")
 		archive, err := openArchive(w.path("roots", "guest-packages.tar"))
 		if err != nil {
@@ -54,6 +55,9 @@ func (w *Workspace) makeSmallGuest() error {
 			return result{}, err
 		}
 		if err := bootFiles(archive, version, "small", scratch, boot); err != nil {
+			return result{}, err
+		}
+		if err := efiFiles(archive, scratch, boot); err != nil {
 			return result{}, err
 		}
 		raw := filepath.Join(scratch, "small.raw")
@@ -82,6 +86,38 @@ func bootFiles(archive *archiveIndex, version, guest, scratch string, boot map[s
 	}
 	boot["syslinux.cfg"] = filepath.Join(scratch, "syslinux.cfg")
 	return os.WriteFile(boot["syslinux.cfg"], configuration, 0o644)
+}
+
+// efiFiles adds what the guest boots with by EFI: a boot loader where firmware looks for one on a disk that it does not know, and
+// an entry with the options of syslinux.cfg.
+func efiFiles(archive *archiveIndex, scratch string, boot map[string]string) error {
+	loader, err := archive.open("usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+	if err != nil {
+		return err
+	}
+	const program = "EFI/BOOT/BOOTX64.EFI"
+	boot[program] = filepath.Join(scratch, "BOOTX64.EFI")
+	if err := writeFrom(boot[program], loader); err != nil {
+		return err
+	}
+	configuration, err := os.ReadFile(boot["syslinux.cfg"])
+	if err != nil {
+		return err
+	}
+	_, options, found := strings.Cut(string(configuration), "APPEND initrd=initrd ")
+	if !found {
+		return errors.New("syslinux.cfg has no options for the kernel")
+	}
+	for name, text := range map[string]string{
+		"loader/loader.conf":        "default guest.conf\ntimeout 0\n",
+		"loader/entries/guest.conf": "title guest\nlinux /vmlinuz\ninitrd /initrd\noptions " + strings.TrimSpace(options) + "\n",
+	} {
+		boot[name] = filepath.Join(scratch, path.Base(name))
+		if err := os.WriteFile(boot[name], []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // guestResult converts the raw disk and describes all forms of the guest with their sizes.

@@ -9,6 +9,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 
 	"tensorstack.dev/virtualserver/pkg/admission/copies"
 	"tensorstack.dev/virtualserver/pkg/admission/disks"
@@ -50,11 +51,21 @@ func applyAdmission(options *genericoptions.RecommendedOptions, config *generica
 	if err != nil {
 		return err
 	}
+	kinds, err := newLateKinds(kube.Discovery(), clock.RealClock{})
+	if err != nil {
+		return err
+	}
 	initializers = append(initializers, policiesInitializer{
-		shared: config.SharedInformerFactory, kube: kube, dynamic: dynamicClient, said: &saidOnce{},
+		shared: config.SharedInformerFactory, kube: kube, dynamic: dynamicClient, said: &saidOnce{}, kinds: kinds,
 	})
-	return options.Admission.ApplyTo(&config.Config, config.SharedInformerFactory, kube, dynamicClient, options.FeatureGate,
-		config.EffectiveVersion, initializers...)
+	if err := options.Admission.ApplyTo(&config.Config, config.SharedInformerFactory, kube, dynamicClient, options.FeatureGate,
+		config.EffectiveVersion, initializers...); err != nil || !kinds.any() {
+		return err
+	}
+	return config.AddPostStartHook("look-for-admission-policies", func(hook genericapiserver.PostStartHookContext) error {
+		go kinds.run(hook)
+		return nil
+	})
 }
 
 // quotaInitializer hands the quota plugin its configuration.

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -25,7 +26,7 @@ import (
 func newPolicyInformers(client *fake.Clientset) *policyInformers {
 	shared := informers.NewSharedInformerFactory(client, 0)
 	return &policyInformers{SharedInformerFactory: shared, policiesInitializer: policiesInitializer{
-		shared: shared, kube: client, dynamic: dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), said: &saidOnce{},
+		shared: shared, kube: client, dynamic: dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), said: &saidOnce{}, kinds: &lateKinds{served: sets.New("validatingadmissionpolicies", "mutatingadmissionpolicies")},
 	}}
 }
 

@@ -15,6 +15,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register" // Offers --logging-format=json.
+	"k8s.io/component-base/tracing"
 
 	"tensorstack.dev/virtualserver/pkg/admission/disks"
 	"tensorstack.dev/virtualserver/pkg/admission/importurl"
@@ -147,6 +148,10 @@ func (o *Options) ApplyTo(config *genericapiserver.RecommendedConfig) error {
 	// The library leaves client-go's limit of five requests a second, for which everybody's operations, quotas, consoles
 	// and warnings would queue up. What users may ask of both servers is limited by priority and fairness.
 	config.ClientConfig.QPS = -1
+	if o.Recommended.Traces.ConfigFile != "" {
+		// What is asked of other servers for a request, KubeVirt included, is part of its trace.
+		config.ClientConfig.Wrap(tracing.WrapperFor(config.TracerProvider))
+	}
 	return applyAdmission(o.Recommended, config)
 }
 

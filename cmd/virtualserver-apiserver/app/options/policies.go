@@ -77,7 +77,11 @@ type policiesInitializer struct {
 	kube    kubernetes.Interface
 	dynamic dynamic.Interface
 	said    *saidOnce
+	kinds   *lateKinds
 }
+
+// policiesResync is how often the plugins look at everything again.
+const policiesResync = 10 * time.Minute
 
 // Initialize is called for every plugin, after the library's own initializer.
 func (i policiesInitializer) Initialize(plugin admission.Interface) {
@@ -98,27 +102,55 @@ type policyInformers struct {
 
 // Admissionregistration implements informers.SharedInformerFactory.
 func (f *policyInformers) Admissionregistration() admissionregistration.Interface {
-	return ourGroup{f.SharedInformerFactory.Admissionregistration()}
+	return ourGroup{f.SharedInformerFactory.Admissionregistration(), f.policiesInitializer}
 }
 
 type ourGroup struct {
 	admissionregistration.Interface
+	policiesInitializer
 }
 
-func (g ourGroup) V1() admissioninformers.Interface { return ourVersion{g.Interface.V1()} }
+func (g ourGroup) V1() admissioninformers.Interface {
+	return ourVersion{g.Interface.V1(), g.policiesInitializer}
+}
 
-type ourVersion struct{ admissioninformers.Interface }
+type ourVersion struct {
+	admissioninformers.Interface
+	policiesInitializer
+}
 
 func (v ourVersion) ValidatingAdmissionPolicies() admissioninformers.TypedValidatingAdmissionPolicyInformer {
 	policies := v.Interface.ValidatingAdmissionPolicies()
-	filter(policies.Informer())
-	return policies
+	informer := v.kinds.choose("validatingadmissionpolicies", policies.Informer, func() cache.SharedIndexInformer {
+		return admissioninformers.NewValidatingAdmissionPolicyInformer(v.kube, policiesResync, cache.Indexers{})
+	})
+	filter(informer)
+	return validatingPolicies{policies, informer}
+}
+
+func (v ourVersion) ValidatingAdmissionPolicyBindings() admissioninformers.TypedValidatingAdmissionPolicyBindingInformer {
+	bindings := v.Interface.ValidatingAdmissionPolicyBindings()
+	return validatingBindings{bindings, v.kinds.choose("validatingadmissionpolicybindings", bindings.Informer,
+		func() cache.SharedIndexInformer {
+			return admissioninformers.NewValidatingAdmissionPolicyBindingInformer(v.kube, policiesResync, cache.Indexers{})
+		})}
 }
 
 func (v ourVersion) MutatingAdmissionPolicies() admissioninformers.TypedMutatingAdmissionPolicyInformer {
 	policies := v.Interface.MutatingAdmissionPolicies()
-	filter(policies.Informer())
-	return policies
+	informer := v.kinds.choose("mutatingadmissionpolicies", policies.Informer, func() cache.SharedIndexInformer {
+		return admissioninformers.NewMutatingAdmissionPolicyInformer(v.kube, policiesResync, cache.Indexers{})
+	})
+	filter(informer)
+	return mutatingPolicies{policies, informer}
+}
+
+func (v ourVersion) MutatingAdmissionPolicyBindings() admissioninformers.TypedMutatingAdmissionPolicyBindingInformer {
+	bindings := v.Interface.MutatingAdmissionPolicyBindings()
+	return mutatingBindings{bindings, v.kinds.choose("mutatingadmissionpolicybindings", bindings.Informer,
+		func() cache.SharedIndexInformer {
+			return admissioninformers.NewMutatingAdmissionPolicyBindingInformer(v.kube, policiesResync, cache.Indexers{})
+		})}
 }
 
 func filter(informer cache.SharedIndexInformer) {
@@ -131,10 +163,9 @@ func filter(informer cache.SharedIndexInformer) {
 // ForResource returns a new informer, as the library stops each when no policy needs it any more: started once, an informer
 // of a shared factory would stay as it was then.
 func (f *policyInformers) ForResource(resource schema.GroupVersionResource) (informers.GenericInformer, error) {
-	const resync = 10 * time.Minute
-	informer, err := informers.NewSharedInformerFactory(f.kube, resync).ForResource(resource)
+	informer, err := informers.NewSharedInformerFactory(f.kube, policiesResync).ForResource(resource)
 	if err != nil {
-		informer = dynamicinformer.NewFilteredDynamicInformer(f.dynamic, resource, corev1.NamespaceAll, resync,
+		informer = dynamicinformer.NewFilteredDynamicInformer(f.dynamic, resource, corev1.NamespaceAll, policiesResync,
 			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}, nil)
 	}
 	if err := informer.Informer().SetWatchErrorHandlerWithContext(f.said.handler(resource)); err != nil {

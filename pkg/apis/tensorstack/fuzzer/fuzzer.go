@@ -27,17 +27,23 @@ func Funcs(serializer.CodecFactory) []any {
 		},
 		func(root *tensorstack.RootDisk, c randfill.Continue) {
 			c.FillNoCustom(root)
+			if root.ContainerDisk != nil || root.PersistentVolumeClaim != nil {
+				return
+			}
 			if root.DeletionPolicy == "" {
 				root.DeletionPolicy = tensorstack.DeletionPolicyDelete
 			}
-		},
-		func(claim *tensorstack.RootDiskClaim, c randfill.Continue) {
-			c.FillNoCustom(claim)
-			if claim.VolumeMode == "" {
-				claim.VolumeMode = corev1.PersistentVolumeFilesystem
+			if root.PVC.VolumeMode == "" {
+				root.PVC.VolumeMode = corev1.PersistentVolumeFilesystem
 			}
-			if len(claim.AccessModes) == 0 {
-				claim.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+			if len(root.PVC.AccessModes) == 0 {
+				root.PVC.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+			}
+		},
+		func(port *tensorstack.Port, c randfill.Continue) {
+			c.FillNoCustom(port)
+			if port.Protocol == "" {
+				port.Protocol = corev1.ProtocolTCP
 			}
 		},
 	}

@@ -30,7 +30,18 @@ func VirtualServer(source *rand.Rand) *v1beta1.VirtualServer {
 		},
 	}
 	if g.rarely() {
+		vs.Spec.Firmware = g.firmware(&vs.Spec.Storage)
+	}
+	if g.rarely() {
+		vs.Spec.Placement, vs.Spec.Scheduler = g.placement(), g.scheduler()
+	}
+	vs.Spec.UseVirtioTransitional = pick(g, nil, ptr.To(true), ptr.To(false))
+	if g.rarely() {
 		vs.Spec.CloudInitSecretRef = &corev1.LocalObjectReference{Name: g.name()}
+	}
+	if g.rarely() {
+		vs.Spec.SSHKeys = &v1beta1.SSHKeys{SecretRef: corev1.LocalObjectReference{Name: g.name()},
+			Users: pick(g, nil, []string{"ubuntu"}, []string{"a", "b"}, []string{"a", "a"}, []string{"-a"}, []string{""})}
 	}
 	return vs
 }
@@ -67,7 +78,7 @@ func (g generator) resources() v1beta1.Resources {
 	resources := v1beta1.Resources{
 		CPU: v1beta1.CPU{
 			Cores: pick(g, intstr.FromInt32(1), intstr.FromString("2"), intstr.FromInt32(64), intstr.FromInt32(1024), intstr.FromString("01"),
-				intstr.FromInt32(0), intstr.FromInt32(4096), intstr.FromString("500m")),
+				intstr.FromString("2.0"), intstr.FromString("2000m"), intstr.FromString("1k"), intstr.FromInt32(0), intstr.FromInt32(4096), intstr.FromString("500m")),
 			Model: pick(g, "", "Conroe", "host-passthrough", "Skylake-Client-IBRS", strings.Repeat("m", 63), "a b", "a/b", "-x"),
 		},
 		Memory: g.quantity("1Gi", "8Gi", "16Mi", "1500M", "1.5Gi", "1073741823", "16Ti", "512m", "0", "-1Gi", "1E30"),
@@ -96,9 +107,13 @@ func (g generator) storage() v1beta1.Storage {
 			StorageClassName: pick(g, nil, ptr.To("cephfs-hdd"), ptr.To(""), ptr.To("a.b"), ptr.To("A b")),
 		},
 		Source:         g.source(),
+		Bus:            g.bus(),
 		Ephemeral:      g.rarely(),
 		DeletionPolicy: pick(g, v1beta1.DeletionPolicy(""), "Delete", "Retain", "Keep"),
 	}}
+	if g.rarely() {
+		storage.Root = g.existingRoot()
+	}
 	for range g.Intn(4) {
 		storage.AdditionalDisks = append(storage.AdditionalDisks, g.disk())
 	}
@@ -111,23 +126,28 @@ func (g generator) storage() v1beta1.Storage {
 func (g generator) disk() v1beta1.AdditionalDisk {
 	disk := v1beta1.AdditionalDisk{
 		Name:   g.name(),
+		Bus:    g.bus(),
 		Serial: pick(g, "", "CVLY623300HK240D", "a_.+-", strings.Repeat("S", 20), strings.Repeat("S", 21), "a b", "ä"),
 	}
 	switch g.Intn(8) {
 	case 0:
 		disk.EmptyDisk = &v1beta1.EmptyDiskSource{Capacity: g.quantity("1Gi", "1Mi", "1Ki", "0", "1E30")}
 	case 1:
-		disk.ContainerDisk = &v1beta1.ContainerDiskSource{
-			Image: pick(g, "registry.example.com/a/b:c", "a", "r.example.com:5000/a@sha256:"+strings.Repeat("0", 64), "r.example.com:5000/a@sha256:0",
-				"a b", "", "docker://a", "Team/a", "a:", "r.example.com:0/a", "a/b:c@sha256:"+strings.Repeat("0", 64)),
-			ImagePullSecret: pick(g, "", "pull", "A"),
-			Path:            pick(g, "", "/disk/disk.img", "/", "a", "/a/../b", "//", "/a//b"),
-			ImagePullPolicy: pick(g, corev1.PullPolicy(""), "Always", "IfNotPresent", "Never", "x"),
-		}
+		disk.ContainerDisk = g.containerDisk()
 	default:
 		disk.VolumeSource = g.volume()
 	}
 	return disk
+}
+
+func (g generator) containerDisk() *v1beta1.ContainerDiskSource {
+	return &v1beta1.ContainerDiskSource{
+		Image: pick(g, "registry.example.com/a/b:c", "a", "r.example.com:5000/a@sha256:"+strings.Repeat("0", 64), "r.example.com:5000/a@sha256:0",
+			"a b", "", "docker://a", "Team/a", "a:", "r.example.com:0/a", "a/b:c@sha256:"+strings.Repeat("0", 64)),
+		ImagePullSecret: pick(g, "", "pull", "A"),
+		Path:            pick(g, "", "/disk/disk.img", "/", "a", "/a/../b", "//", "/a//b"),
+		ImagePullPolicy: pick(g, corev1.PullPolicy(""), "Always", "IfNotPresent", "Never", "x"),
+	}
 }
 
 func (g generator) volume() v1beta1.VolumeSource {
@@ -161,8 +181,12 @@ func (g generator) network() v1beta1.Network {
 	network := v1beta1.Network{
 		TCP:        pick(g, nil, []int32{22}, []int32{80, 5901}, []int32{65535, 1}, []int32{0}, []int32{65536}, []int32{1, 1}),
 		UDP:        pick(g, nil, []int32{53}, []int32{22, 80}, []int32{-1}),
-		MACAddress: pick(g, "", "02:00:00:4c:1f:07", "FE:FF:FF:FF:FF:FF", "02:00:00:00:00:00", "01:00:00:00:00:00", "02-00-00-4c-1f-07", "x"),
+		MACAddress: pick(g, "", "02:00:00:4c:1f:07", "FE:FF:FF:FF:FF:FF", "02:00:00:00:00:00", "01:00:00:00:00:00", "02-00-00-4C-1f-07", "0200.004c.1f07", "x"),
 		DNSPolicy:  pick(g, corev1.DNSPolicy(""), "ClusterFirst", "Default", "None", "ClusterFirstWithHostNet", "x"),
+	}
+	if g.rarely() {
+		network.Ports = append(network.Ports, v1beta1.Port{Name: pick(g, "http", "tcp-22", "a", "Http", "a.b", ""), Port: pick(g, int32(8080), 22, 80, 0, 65536),
+			Protocol: pick(g, corev1.Protocol(""), "TCP", "UDP", "SCTP")})
 	}
 	if g.Intn(3) == 0 {
 		network.DNSConfig = &corev1.PodDNSConfig{

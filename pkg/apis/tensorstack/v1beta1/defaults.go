@@ -23,16 +23,17 @@ func SetDefaults_Network(network *Network) {
 	}
 }
 
-// SetDefaults_RootDisk sets the defaults of a root disk.
+// SetDefaults_RootDisk sets the defaults of a root disk. Those of a claim and of what becomes of it are for the disk that is
+// made for the machine: one that exists, or an image, has none of them.
 func SetDefaults_RootDisk(root *RootDisk) {
+	if root.ContainerDisk != nil || root.PersistentVolumeClaim != nil {
+		return
+	}
 	if root.DeletionPolicy == "" {
 		root.DeletionPolicy = DeletionPolicyDelete
 	}
-}
-
-// SetDefaults_RootDiskClaim sets the defaults that a PersistentVolumeClaim would have, and the access mode that fits a
-// single machine.
-func SetDefaults_RootDiskClaim(claim *RootDiskClaim) {
+	// The defaults that a PersistentVolumeClaim would have, and the access mode that fits a single machine.
+	claim := &root.PVC
 	if claim.VolumeMode == "" {
 		claim.VolumeMode = corev1.PersistentVolumeFilesystem
 	}

@@ -97,6 +97,9 @@ type VirtualServerStatus struct {
 	// +optional
 	// +listType=atomic
 	IPAddresses []string `json:"ipAddresses,omitempty"`
+	// service says how others reach the machine through its Service. It is absent for a machine without ports.
+	// +optional
+	Service *ServiceStatus `json:"service,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	// +optional
 	GuestOS *GuestOS `json:"guestOS,omitempty"`

@@ -8,7 +8,7 @@ import (
 
 // Storage is the root disk, the additional disks and the shared filesystems of a machine.
 type Storage struct {
-	// root is the disk that the machine boots from, /dev/vda in the guest.
+	// root is the disk that the machine boots from, /dev/vda in the guest unless its bus is another than virtio.
 	Root RootDisk `json:"root"`
 	// additionalDisks are further disks, in order: /dev/vdb, /dev/vdc and so on. The names in the guest are not
 	// guaranteed; find a disk by its serial.
@@ -35,22 +35,48 @@ const (
 	DeletionPolicyRetain DeletionPolicy = "Retain"
 )
 
-// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim and the source that fills it.
+// DiskBus is how a disk is attached to the guest.
+// +enum
+type DiskBus string
+
+const (
+	// DiskBusVirtio is the fastest bus. The guest needs a driver for it, which Linux has.
+	DiskBusVirtio DiskBus = "virtio"
+	// DiskBusSATA is a bus that every guest knows.
+	DiskBusSATA DiskBus = "sata"
+	// DiskBusSCSI is a SCSI bus behind a virtio controller.
+	DiskBusSCSI DiskBus = "scsi"
+)
+
+// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim that is made for the machine and the source that
+// fills it, or a container image, or a PersistentVolumeClaim that exists.
 type RootDisk struct {
-	// pvc describes the PersistentVolumeClaim that holds the disk.
-	PVC RootDiskClaim `json:"pvc"`
+	// pvc describes the PersistentVolumeClaim that holds the disk. It needs a source.
+	// +optional
+	PVC RootDiskClaim `json:"pvc,omitzero"`
 	// source is where the disk's content comes from: exactly one of http, s3, gcs, registry, pvc, snapshot, upload,
 	// blank, imageio and vddk. It may change only as long as the disk has never been imported. See
 	// https://pkg.go.dev/kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1#DataVolumeSource.
-	Source cdiv1.DataVolumeSource `json:"source"`
+	// +optional
+	Source cdiv1.DataVolumeSource `json:"source,omitzero"`
+	// containerDisk takes the disk from a container image, in place of pvc and source. Changes to it are lost when the
+	// machine stops.
+	// +optional
+	ContainerDisk *ContainerDiskSource `json:"containerDisk,omitempty"`
+	// persistentVolumeClaim names a PersistentVolumeClaim of the same namespace that holds the disk already, in place of pvc
+	// and source. Nothing is imported into it, and it is never deleted.
+	// +optional
+	PersistentVolumeClaim *RootDiskVolume `json:"persistentVolumeClaim,omitempty"`
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	// +optional
+	Bus DiskBus `json:"bus,omitempty"`
 	// ephemeral keeps all changes to the disk in a throw-away overlay, which is lost when the machine stops or
 	// restarts. The imported disk itself never changes.
 	// +optional
 	Ephemeral bool `json:"ephemeral,omitempty"`
-	// deletionPolicy says what happens to the disk when the VirtualServer is deleted: Delete or Retain.
+	// deletionPolicy says what happens to the disk of pvc when the VirtualServer is deleted: Delete or Retain.
 	// Defaults to Delete.
 	// +optional
-	// +default="Delete"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
@@ -61,7 +87,6 @@ type RootDiskClaim struct {
 	Size resource.Quantity `json:"size"`
 	// volumeMode is Filesystem or Block. Defaults to Filesystem.
 	// +optional
-	// +default="Filesystem"
 	VolumeMode corev1.PersistentVolumeMode `json:"volumeMode,omitempty"`
 	// accessModes is the access mode of the volume, exactly one. Defaults to ReadWriteOnce.
 	// +optional
@@ -72,6 +97,12 @@ type RootDiskClaim struct {
 	StorageClassName *string `json:"storageClassName,omitempty"`
 }
 
+// RootDiskVolume names the PersistentVolumeClaim of a root disk.
+type RootDiskVolume struct {
+	// claimName is the name of the PersistentVolumeClaim.
+	ClaimName string `json:"claimName"`
+}
+
 // AdditionalDisk is a disk beside the root disk. Exactly one source must be set.
 type AdditionalDisk struct {
 	// name identifies the disk within the machine: lower-case letters, digits and '-', at most 63 characters.
@@ -80,6 +111,9 @@ type AdditionalDisk struct {
 	// empty, a stable one is derived and shown in status.disks.
 	// +optional
 	Serial string `json:"serial,omitempty"`
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	// +optional
+	Bus DiskBus `json:"bus,omitempty"`
 	// The volume behind the disk.
 	VolumeSource `json:",inline"`
 	// emptyDisk is a blank disk that lives as long as the machine runs.

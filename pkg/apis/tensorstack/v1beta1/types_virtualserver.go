@@ -70,6 +70,18 @@ type VirtualServerSpec struct {
 	// network says which ports a Service exposes, the MAC address, and how the machine resolves names.
 	// +optional
 	Network Network `json:"network,omitempty"`
+	// firmware is what the machine starts with before its operating system: BIOS or EFI, its UUID and serial number.
+	// +optional
+	Firmware *Firmware `json:"firmware,omitempty"`
+	// useVirtioTransitional gives the guest virtio devices that also speak version 0.9, for guests that know no later one,
+	// such as CentOS 6.
+	// +optional
+	UseVirtioTransitional *bool `json:"useVirtioTransitional,omitempty"`
+	// Which node runs the machine.
+	Placement `json:",inline"`
+	// scheduler chooses a scheduler with settings of its own. Leave it out for the scheduler of the cluster.
+	// +optional
+	Scheduler *Scheduler `json:"scheduler,omitempty"`
 	// cloudInit is cloud-init user data of any length, which sets the machine up at its first boot: users, passwords,
 	// packages, mounts. It is handed to the machine by a Secret. Whoever can read this object can read it: for
 	// passwords use cloudInitSecretRef. See https://cloudinit.readthedocs.io/en/latest/reference/examples.html.
@@ -79,6 +91,9 @@ type VirtualServerSpec struct {
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	// +optional
 	CloudInitSecretRef *corev1.LocalObjectReference `json:"cloudInitSecretRef,omitempty"`
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	// +optional
+	SSHKeys *SSHKeys `json:"sshKeys,omitempty"`
 }
 
 // Resources are the CPU, memory and GPUs of a machine.
@@ -94,7 +109,8 @@ type Resources struct {
 
 // CPU is the number of cores and the CPU model of a machine.
 type CPU struct {
-	// cores is the number of CPU cores, a whole number of at least 1, written 2 or "2".
+	// cores is the number of CPU cores, a quantity of whole cores from 1 to 1024, such as 2, "2.0", 2000m or 1k. It is kept
+	// as it is written.
 	Cores intstr.IntOrString `json:"cores"`
 	// model is the CPU model whose instruction set the machine needs, such as Conroe. The physical CPU may be a newer
 	// one. Leave it empty to get the model of the host.
@@ -121,8 +137,13 @@ type Network struct {
 	// +optional
 	// +listType=set
 	UDP []int32 `json:"udp,omitempty"`
-	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07. If it is empty the machine
-	// gets a random one at every start.
+	// ports lists further ports that the Service of the machine exposes, with names.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Ports []Port `json:"ports,omitempty"`
+	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07 or 02-00-00-4C-1F-07. If it is empty
+	// the machine gets a random one at every start.
 	// +optional
 	MACAddress string `json:"macAddress,omitempty"`
 	// dnsPolicy is the DNS policy of the machine: ClusterFirst, ClusterFirstWithHostNet, Default or None.

@@ -22,6 +22,16 @@ func init() {
 // RegisterConversions adds conversion functions to the given scheme.
 // Public to allow building arbitrary schemes.
 func RegisterConversions(s *runtime.Scheme) error {
+	if err := s.AddGeneratedConversionFunc((*ACPI)(nil), (*tensorstack.ACPI)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ACPI_To_tensorstack_ACPI(a.(*ACPI), b.(*tensorstack.ACPI), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.ACPI)(nil), (*ACPI)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_ACPI_To_v1beta1_ACPI(a.(*tensorstack.ACPI), b.(*ACPI), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*AdditionalDisk)(nil), (*tensorstack.AdditionalDisk)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_AdditionalDisk_To_tensorstack_AdditionalDisk(a.(*AdditionalDisk), b.(*tensorstack.AdditionalDisk), scope)
 	}); err != nil {
@@ -29,6 +39,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.AdditionalDisk)(nil), (*AdditionalDisk)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_AdditionalDisk_To_v1beta1_AdditionalDisk(a.(*tensorstack.AdditionalDisk), b.(*AdditionalDisk), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BIOS)(nil), (*tensorstack.BIOS)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BIOS_To_tensorstack_BIOS(a.(*BIOS), b.(*tensorstack.BIOS), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.BIOS)(nil), (*BIOS)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_BIOS_To_v1beta1_BIOS(a.(*tensorstack.BIOS), b.(*BIOS), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Bootloader)(nil), (*tensorstack.Bootloader)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Bootloader_To_tensorstack_Bootloader(a.(*Bootloader), b.(*tensorstack.Bootloader), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.Bootloader)(nil), (*Bootloader)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_Bootloader_To_v1beta1_Bootloader(a.(*tensorstack.Bootloader), b.(*Bootloader), scope)
 	}); err != nil {
 		return err
 	}
@@ -92,6 +122,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*EFI)(nil), (*tensorstack.EFI)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_EFI_To_tensorstack_EFI(a.(*EFI), b.(*tensorstack.EFI), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.EFI)(nil), (*EFI)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_EFI_To_v1beta1_EFI(a.(*tensorstack.EFI), b.(*EFI), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*EmptyDiskSource)(nil), (*tensorstack.EmptyDiskSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_EmptyDiskSource_To_tensorstack_EmptyDiskSource(a.(*EmptyDiskSource), b.(*tensorstack.EmptyDiskSource), scope)
 	}); err != nil {
@@ -119,6 +159,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.Filesystem)(nil), (*Filesystem)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_Filesystem_To_v1beta1_Filesystem(a.(*tensorstack.Filesystem), b.(*Filesystem), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Firmware)(nil), (*tensorstack.Firmware)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Firmware_To_tensorstack_Firmware(a.(*Firmware), b.(*tensorstack.Firmware), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.Firmware)(nil), (*Firmware)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_Firmware_To_v1beta1_Firmware(a.(*tensorstack.Firmware), b.(*Firmware), scope)
 	}); err != nil {
 		return err
 	}
@@ -182,6 +232,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*KernelBoot)(nil), (*tensorstack.KernelBoot)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_KernelBoot_To_tensorstack_KernelBoot(a.(*KernelBoot), b.(*tensorstack.KernelBoot), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.KernelBoot)(nil), (*KernelBoot)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_KernelBoot_To_v1beta1_KernelBoot(a.(*tensorstack.KernelBoot), b.(*KernelBoot), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*KernelBootContainer)(nil), (*tensorstack.KernelBootContainer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_KernelBootContainer_To_tensorstack_KernelBootContainer(a.(*KernelBootContainer), b.(*tensorstack.KernelBootContainer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.KernelBootContainer)(nil), (*KernelBootContainer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_KernelBootContainer_To_v1beta1_KernelBootContainer(a.(*tensorstack.KernelBootContainer), b.(*KernelBootContainer), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*MachineFailure)(nil), (*tensorstack.MachineFailure)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_MachineFailure_To_tensorstack_MachineFailure(a.(*MachineFailure), b.(*tensorstack.MachineFailure), scope)
 	}); err != nil {
@@ -199,6 +269,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.Network)(nil), (*Network)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_Network_To_v1beta1_Network(a.(*tensorstack.Network), b.(*Network), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*NodePortStatus)(nil), (*tensorstack.NodePortStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_NodePortStatus_To_tensorstack_NodePortStatus(a.(*NodePortStatus), b.(*tensorstack.NodePortStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.NodePortStatus)(nil), (*NodePortStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_NodePortStatus_To_v1beta1_NodePortStatus(a.(*tensorstack.NodePortStatus), b.(*NodePortStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -239,6 +319,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.PhaseTransition)(nil), (*PhaseTransition)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_PhaseTransition_To_v1beta1_PhaseTransition(a.(*tensorstack.PhaseTransition), b.(*PhaseTransition), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Placement)(nil), (*tensorstack.Placement)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Placement_To_tensorstack_Placement(a.(*Placement), b.(*tensorstack.Placement), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.Placement)(nil), (*Placement)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_Placement_To_v1beta1_Placement(a.(*tensorstack.Placement), b.(*Placement), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Port)(nil), (*tensorstack.Port)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Port_To_tensorstack_Port(a.(*Port), b.(*tensorstack.Port), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.Port)(nil), (*Port)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_Port_To_v1beta1_Port(a.(*tensorstack.Port), b.(*Port), scope)
 	}); err != nil {
 		return err
 	}
@@ -302,6 +402,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*RootDiskVolume)(nil), (*tensorstack.RootDiskVolume)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_RootDiskVolume_To_tensorstack_RootDiskVolume(a.(*RootDiskVolume), b.(*tensorstack.RootDiskVolume), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.RootDiskVolume)(nil), (*RootDiskVolume)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_RootDiskVolume_To_v1beta1_RootDiskVolume(a.(*tensorstack.RootDiskVolume), b.(*RootDiskVolume), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*RunningResources)(nil), (*tensorstack.RunningResources)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_RunningResources_To_tensorstack_RunningResources(a.(*RunningResources), b.(*tensorstack.RunningResources), scope)
 	}); err != nil {
@@ -309,6 +419,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.RunningResources)(nil), (*RunningResources)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_RunningResources_To_v1beta1_RunningResources(a.(*tensorstack.RunningResources), b.(*RunningResources), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SSHKeys)(nil), (*tensorstack.SSHKeys)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SSHKeys_To_tensorstack_SSHKeys(a.(*SSHKeys), b.(*tensorstack.SSHKeys), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.SSHKeys)(nil), (*SSHKeys)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_SSHKeys_To_v1beta1_SSHKeys(a.(*tensorstack.SSHKeys), b.(*SSHKeys), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Scheduler)(nil), (*tensorstack.Scheduler)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Scheduler_To_tensorstack_Scheduler(a.(*Scheduler), b.(*tensorstack.Scheduler), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.Scheduler)(nil), (*Scheduler)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_Scheduler_To_v1beta1_Scheduler(a.(*tensorstack.Scheduler), b.(*Scheduler), scope)
 	}); err != nil {
 		return err
 	}
@@ -329,6 +459,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.ServiceAccountSource)(nil), (*ServiceAccountSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_ServiceAccountSource_To_v1beta1_ServiceAccountSource(a.(*tensorstack.ServiceAccountSource), b.(*ServiceAccountSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceStatus)(nil), (*tensorstack.ServiceStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceStatus_To_tensorstack_ServiceStatus(a.(*ServiceStatus), b.(*tensorstack.ServiceStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.ServiceStatus)(nil), (*ServiceStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_ServiceStatus_To_v1beta1_ServiceStatus(a.(*tensorstack.ServiceStatus), b.(*ServiceStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -359,6 +499,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*tensorstack.Storage)(nil), (*Storage)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_tensorstack_Storage_To_v1beta1_Storage(a.(*tensorstack.Storage), b.(*Storage), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*T9kScheduler)(nil), (*tensorstack.T9kScheduler)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_T9kScheduler_To_tensorstack_T9kScheduler(a.(*T9kScheduler), b.(*tensorstack.T9kScheduler), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*tensorstack.T9kScheduler)(nil), (*T9kScheduler)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_tensorstack_T9kScheduler_To_v1beta1_T9kScheduler(a.(*tensorstack.T9kScheduler), b.(*T9kScheduler), scope)
 	}); err != nil {
 		return err
 	}
@@ -470,6 +620,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	return nil
 }
 
+func autoConvert_v1beta1_ACPI_To_tensorstack_ACPI(in *ACPI, out *tensorstack.ACPI, s conversion.Scope) error {
+	*out = *(*tensorstack.ACPI)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_ACPI_To_tensorstack_ACPI is an autogenerated conversion function.
+func Convert_v1beta1_ACPI_To_tensorstack_ACPI(in *ACPI, out *tensorstack.ACPI, s conversion.Scope) error {
+	return autoConvert_v1beta1_ACPI_To_tensorstack_ACPI(in, out, s)
+}
+
+func autoConvert_tensorstack_ACPI_To_v1beta1_ACPI(in *tensorstack.ACPI, out *ACPI, s conversion.Scope) error {
+	*out = *(*ACPI)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_ACPI_To_v1beta1_ACPI is an autogenerated conversion function.
+func Convert_tensorstack_ACPI_To_v1beta1_ACPI(in *tensorstack.ACPI, out *ACPI, s conversion.Scope) error {
+	return autoConvert_tensorstack_ACPI_To_v1beta1_ACPI(in, out, s)
+}
+
 func autoConvert_v1beta1_AdditionalDisk_To_tensorstack_AdditionalDisk(in *AdditionalDisk, out *tensorstack.AdditionalDisk, s conversion.Scope) error {
 	*out = *(*tensorstack.AdditionalDisk)(unsafe.Pointer(in))
 	return nil
@@ -488,6 +658,46 @@ func autoConvert_tensorstack_AdditionalDisk_To_v1beta1_AdditionalDisk(in *tensor
 // Convert_tensorstack_AdditionalDisk_To_v1beta1_AdditionalDisk is an autogenerated conversion function.
 func Convert_tensorstack_AdditionalDisk_To_v1beta1_AdditionalDisk(in *tensorstack.AdditionalDisk, out *AdditionalDisk, s conversion.Scope) error {
 	return autoConvert_tensorstack_AdditionalDisk_To_v1beta1_AdditionalDisk(in, out, s)
+}
+
+func autoConvert_v1beta1_BIOS_To_tensorstack_BIOS(in *BIOS, out *tensorstack.BIOS, s conversion.Scope) error {
+	*out = *(*tensorstack.BIOS)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_BIOS_To_tensorstack_BIOS is an autogenerated conversion function.
+func Convert_v1beta1_BIOS_To_tensorstack_BIOS(in *BIOS, out *tensorstack.BIOS, s conversion.Scope) error {
+	return autoConvert_v1beta1_BIOS_To_tensorstack_BIOS(in, out, s)
+}
+
+func autoConvert_tensorstack_BIOS_To_v1beta1_BIOS(in *tensorstack.BIOS, out *BIOS, s conversion.Scope) error {
+	*out = *(*BIOS)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_BIOS_To_v1beta1_BIOS is an autogenerated conversion function.
+func Convert_tensorstack_BIOS_To_v1beta1_BIOS(in *tensorstack.BIOS, out *BIOS, s conversion.Scope) error {
+	return autoConvert_tensorstack_BIOS_To_v1beta1_BIOS(in, out, s)
+}
+
+func autoConvert_v1beta1_Bootloader_To_tensorstack_Bootloader(in *Bootloader, out *tensorstack.Bootloader, s conversion.Scope) error {
+	*out = *(*tensorstack.Bootloader)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_Bootloader_To_tensorstack_Bootloader is an autogenerated conversion function.
+func Convert_v1beta1_Bootloader_To_tensorstack_Bootloader(in *Bootloader, out *tensorstack.Bootloader, s conversion.Scope) error {
+	return autoConvert_v1beta1_Bootloader_To_tensorstack_Bootloader(in, out, s)
+}
+
+func autoConvert_tensorstack_Bootloader_To_v1beta1_Bootloader(in *tensorstack.Bootloader, out *Bootloader, s conversion.Scope) error {
+	*out = *(*Bootloader)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_Bootloader_To_v1beta1_Bootloader is an autogenerated conversion function.
+func Convert_tensorstack_Bootloader_To_v1beta1_Bootloader(in *tensorstack.Bootloader, out *Bootloader, s conversion.Scope) error {
+	return autoConvert_tensorstack_Bootloader_To_v1beta1_Bootloader(in, out, s)
 }
 
 func autoConvert_v1beta1_CPU_To_tensorstack_CPU(in *CPU, out *tensorstack.CPU, s conversion.Scope) error {
@@ -637,6 +847,26 @@ func Convert_tensorstack_DownwardAPISource_To_v1beta1_DownwardAPISource(in *tens
 	return autoConvert_tensorstack_DownwardAPISource_To_v1beta1_DownwardAPISource(in, out, s)
 }
 
+func autoConvert_v1beta1_EFI_To_tensorstack_EFI(in *EFI, out *tensorstack.EFI, s conversion.Scope) error {
+	*out = *(*tensorstack.EFI)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_EFI_To_tensorstack_EFI is an autogenerated conversion function.
+func Convert_v1beta1_EFI_To_tensorstack_EFI(in *EFI, out *tensorstack.EFI, s conversion.Scope) error {
+	return autoConvert_v1beta1_EFI_To_tensorstack_EFI(in, out, s)
+}
+
+func autoConvert_tensorstack_EFI_To_v1beta1_EFI(in *tensorstack.EFI, out *EFI, s conversion.Scope) error {
+	*out = *(*EFI)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_EFI_To_v1beta1_EFI is an autogenerated conversion function.
+func Convert_tensorstack_EFI_To_v1beta1_EFI(in *tensorstack.EFI, out *EFI, s conversion.Scope) error {
+	return autoConvert_tensorstack_EFI_To_v1beta1_EFI(in, out, s)
+}
+
 func autoConvert_v1beta1_EmptyDiskSource_To_tensorstack_EmptyDiskSource(in *EmptyDiskSource, out *tensorstack.EmptyDiskSource, s conversion.Scope) error {
 	*out = *(*tensorstack.EmptyDiskSource)(unsafe.Pointer(in))
 	return nil
@@ -695,6 +925,26 @@ func autoConvert_tensorstack_Filesystem_To_v1beta1_Filesystem(in *tensorstack.Fi
 // Convert_tensorstack_Filesystem_To_v1beta1_Filesystem is an autogenerated conversion function.
 func Convert_tensorstack_Filesystem_To_v1beta1_Filesystem(in *tensorstack.Filesystem, out *Filesystem, s conversion.Scope) error {
 	return autoConvert_tensorstack_Filesystem_To_v1beta1_Filesystem(in, out, s)
+}
+
+func autoConvert_v1beta1_Firmware_To_tensorstack_Firmware(in *Firmware, out *tensorstack.Firmware, s conversion.Scope) error {
+	*out = *(*tensorstack.Firmware)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_Firmware_To_tensorstack_Firmware is an autogenerated conversion function.
+func Convert_v1beta1_Firmware_To_tensorstack_Firmware(in *Firmware, out *tensorstack.Firmware, s conversion.Scope) error {
+	return autoConvert_v1beta1_Firmware_To_tensorstack_Firmware(in, out, s)
+}
+
+func autoConvert_tensorstack_Firmware_To_v1beta1_Firmware(in *tensorstack.Firmware, out *Firmware, s conversion.Scope) error {
+	*out = *(*Firmware)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_Firmware_To_v1beta1_Firmware is an autogenerated conversion function.
+func Convert_tensorstack_Firmware_To_v1beta1_Firmware(in *tensorstack.Firmware, out *Firmware, s conversion.Scope) error {
+	return autoConvert_tensorstack_Firmware_To_v1beta1_Firmware(in, out, s)
 }
 
 func autoConvert_v1beta1_GPU_To_tensorstack_GPU(in *GPU, out *tensorstack.GPU, s conversion.Scope) error {
@@ -829,6 +1079,46 @@ func Convert_tensorstack_ImportStatus_To_v1beta1_ImportStatus(in *tensorstack.Im
 	return autoConvert_tensorstack_ImportStatus_To_v1beta1_ImportStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_KernelBoot_To_tensorstack_KernelBoot(in *KernelBoot, out *tensorstack.KernelBoot, s conversion.Scope) error {
+	*out = *(*tensorstack.KernelBoot)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_KernelBoot_To_tensorstack_KernelBoot is an autogenerated conversion function.
+func Convert_v1beta1_KernelBoot_To_tensorstack_KernelBoot(in *KernelBoot, out *tensorstack.KernelBoot, s conversion.Scope) error {
+	return autoConvert_v1beta1_KernelBoot_To_tensorstack_KernelBoot(in, out, s)
+}
+
+func autoConvert_tensorstack_KernelBoot_To_v1beta1_KernelBoot(in *tensorstack.KernelBoot, out *KernelBoot, s conversion.Scope) error {
+	*out = *(*KernelBoot)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_KernelBoot_To_v1beta1_KernelBoot is an autogenerated conversion function.
+func Convert_tensorstack_KernelBoot_To_v1beta1_KernelBoot(in *tensorstack.KernelBoot, out *KernelBoot, s conversion.Scope) error {
+	return autoConvert_tensorstack_KernelBoot_To_v1beta1_KernelBoot(in, out, s)
+}
+
+func autoConvert_v1beta1_KernelBootContainer_To_tensorstack_KernelBootContainer(in *KernelBootContainer, out *tensorstack.KernelBootContainer, s conversion.Scope) error {
+	*out = *(*tensorstack.KernelBootContainer)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_KernelBootContainer_To_tensorstack_KernelBootContainer is an autogenerated conversion function.
+func Convert_v1beta1_KernelBootContainer_To_tensorstack_KernelBootContainer(in *KernelBootContainer, out *tensorstack.KernelBootContainer, s conversion.Scope) error {
+	return autoConvert_v1beta1_KernelBootContainer_To_tensorstack_KernelBootContainer(in, out, s)
+}
+
+func autoConvert_tensorstack_KernelBootContainer_To_v1beta1_KernelBootContainer(in *tensorstack.KernelBootContainer, out *KernelBootContainer, s conversion.Scope) error {
+	*out = *(*KernelBootContainer)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_KernelBootContainer_To_v1beta1_KernelBootContainer is an autogenerated conversion function.
+func Convert_tensorstack_KernelBootContainer_To_v1beta1_KernelBootContainer(in *tensorstack.KernelBootContainer, out *KernelBootContainer, s conversion.Scope) error {
+	return autoConvert_tensorstack_KernelBootContainer_To_v1beta1_KernelBootContainer(in, out, s)
+}
+
 func autoConvert_v1beta1_MachineFailure_To_tensorstack_MachineFailure(in *MachineFailure, out *tensorstack.MachineFailure, s conversion.Scope) error {
 	*out = *(*tensorstack.MachineFailure)(unsafe.Pointer(in))
 	return nil
@@ -867,6 +1157,26 @@ func autoConvert_tensorstack_Network_To_v1beta1_Network(in *tensorstack.Network,
 // Convert_tensorstack_Network_To_v1beta1_Network is an autogenerated conversion function.
 func Convert_tensorstack_Network_To_v1beta1_Network(in *tensorstack.Network, out *Network, s conversion.Scope) error {
 	return autoConvert_tensorstack_Network_To_v1beta1_Network(in, out, s)
+}
+
+func autoConvert_v1beta1_NodePortStatus_To_tensorstack_NodePortStatus(in *NodePortStatus, out *tensorstack.NodePortStatus, s conversion.Scope) error {
+	*out = *(*tensorstack.NodePortStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_NodePortStatus_To_tensorstack_NodePortStatus is an autogenerated conversion function.
+func Convert_v1beta1_NodePortStatus_To_tensorstack_NodePortStatus(in *NodePortStatus, out *tensorstack.NodePortStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_NodePortStatus_To_tensorstack_NodePortStatus(in, out, s)
+}
+
+func autoConvert_tensorstack_NodePortStatus_To_v1beta1_NodePortStatus(in *tensorstack.NodePortStatus, out *NodePortStatus, s conversion.Scope) error {
+	*out = *(*NodePortStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_NodePortStatus_To_v1beta1_NodePortStatus is an autogenerated conversion function.
+func Convert_tensorstack_NodePortStatus_To_v1beta1_NodePortStatus(in *tensorstack.NodePortStatus, out *NodePortStatus, s conversion.Scope) error {
+	return autoConvert_tensorstack_NodePortStatus_To_v1beta1_NodePortStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_Operation_To_tensorstack_Operation(in *Operation, out *tensorstack.Operation, s conversion.Scope) error {
@@ -947,6 +1257,46 @@ func autoConvert_tensorstack_PhaseTransition_To_v1beta1_PhaseTransition(in *tens
 // Convert_tensorstack_PhaseTransition_To_v1beta1_PhaseTransition is an autogenerated conversion function.
 func Convert_tensorstack_PhaseTransition_To_v1beta1_PhaseTransition(in *tensorstack.PhaseTransition, out *PhaseTransition, s conversion.Scope) error {
 	return autoConvert_tensorstack_PhaseTransition_To_v1beta1_PhaseTransition(in, out, s)
+}
+
+func autoConvert_v1beta1_Placement_To_tensorstack_Placement(in *Placement, out *tensorstack.Placement, s conversion.Scope) error {
+	*out = *(*tensorstack.Placement)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_Placement_To_tensorstack_Placement is an autogenerated conversion function.
+func Convert_v1beta1_Placement_To_tensorstack_Placement(in *Placement, out *tensorstack.Placement, s conversion.Scope) error {
+	return autoConvert_v1beta1_Placement_To_tensorstack_Placement(in, out, s)
+}
+
+func autoConvert_tensorstack_Placement_To_v1beta1_Placement(in *tensorstack.Placement, out *Placement, s conversion.Scope) error {
+	*out = *(*Placement)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_Placement_To_v1beta1_Placement is an autogenerated conversion function.
+func Convert_tensorstack_Placement_To_v1beta1_Placement(in *tensorstack.Placement, out *Placement, s conversion.Scope) error {
+	return autoConvert_tensorstack_Placement_To_v1beta1_Placement(in, out, s)
+}
+
+func autoConvert_v1beta1_Port_To_tensorstack_Port(in *Port, out *tensorstack.Port, s conversion.Scope) error {
+	*out = *(*tensorstack.Port)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_Port_To_tensorstack_Port is an autogenerated conversion function.
+func Convert_v1beta1_Port_To_tensorstack_Port(in *Port, out *tensorstack.Port, s conversion.Scope) error {
+	return autoConvert_v1beta1_Port_To_tensorstack_Port(in, out, s)
+}
+
+func autoConvert_tensorstack_Port_To_v1beta1_Port(in *tensorstack.Port, out *Port, s conversion.Scope) error {
+	*out = *(*Port)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_Port_To_v1beta1_Port is an autogenerated conversion function.
+func Convert_tensorstack_Port_To_v1beta1_Port(in *tensorstack.Port, out *Port, s conversion.Scope) error {
+	return autoConvert_tensorstack_Port_To_v1beta1_Port(in, out, s)
 }
 
 func autoConvert_v1beta1_PortForwardOptions_To_tensorstack_PortForwardOptions(in *PortForwardOptions, out *tensorstack.PortForwardOptions, s conversion.Scope) error {
@@ -1118,6 +1468,26 @@ func Convert_tensorstack_RootDiskClaim_To_v1beta1_RootDiskClaim(in *tensorstack.
 	return autoConvert_tensorstack_RootDiskClaim_To_v1beta1_RootDiskClaim(in, out, s)
 }
 
+func autoConvert_v1beta1_RootDiskVolume_To_tensorstack_RootDiskVolume(in *RootDiskVolume, out *tensorstack.RootDiskVolume, s conversion.Scope) error {
+	*out = *(*tensorstack.RootDiskVolume)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_RootDiskVolume_To_tensorstack_RootDiskVolume is an autogenerated conversion function.
+func Convert_v1beta1_RootDiskVolume_To_tensorstack_RootDiskVolume(in *RootDiskVolume, out *tensorstack.RootDiskVolume, s conversion.Scope) error {
+	return autoConvert_v1beta1_RootDiskVolume_To_tensorstack_RootDiskVolume(in, out, s)
+}
+
+func autoConvert_tensorstack_RootDiskVolume_To_v1beta1_RootDiskVolume(in *tensorstack.RootDiskVolume, out *RootDiskVolume, s conversion.Scope) error {
+	*out = *(*RootDiskVolume)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_RootDiskVolume_To_v1beta1_RootDiskVolume is an autogenerated conversion function.
+func Convert_tensorstack_RootDiskVolume_To_v1beta1_RootDiskVolume(in *tensorstack.RootDiskVolume, out *RootDiskVolume, s conversion.Scope) error {
+	return autoConvert_tensorstack_RootDiskVolume_To_v1beta1_RootDiskVolume(in, out, s)
+}
+
 func autoConvert_v1beta1_RunningResources_To_tensorstack_RunningResources(in *RunningResources, out *tensorstack.RunningResources, s conversion.Scope) error {
 	*out = *(*tensorstack.RunningResources)(unsafe.Pointer(in))
 	return nil
@@ -1136,6 +1506,46 @@ func autoConvert_tensorstack_RunningResources_To_v1beta1_RunningResources(in *te
 // Convert_tensorstack_RunningResources_To_v1beta1_RunningResources is an autogenerated conversion function.
 func Convert_tensorstack_RunningResources_To_v1beta1_RunningResources(in *tensorstack.RunningResources, out *RunningResources, s conversion.Scope) error {
 	return autoConvert_tensorstack_RunningResources_To_v1beta1_RunningResources(in, out, s)
+}
+
+func autoConvert_v1beta1_SSHKeys_To_tensorstack_SSHKeys(in *SSHKeys, out *tensorstack.SSHKeys, s conversion.Scope) error {
+	*out = *(*tensorstack.SSHKeys)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_SSHKeys_To_tensorstack_SSHKeys is an autogenerated conversion function.
+func Convert_v1beta1_SSHKeys_To_tensorstack_SSHKeys(in *SSHKeys, out *tensorstack.SSHKeys, s conversion.Scope) error {
+	return autoConvert_v1beta1_SSHKeys_To_tensorstack_SSHKeys(in, out, s)
+}
+
+func autoConvert_tensorstack_SSHKeys_To_v1beta1_SSHKeys(in *tensorstack.SSHKeys, out *SSHKeys, s conversion.Scope) error {
+	*out = *(*SSHKeys)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_SSHKeys_To_v1beta1_SSHKeys is an autogenerated conversion function.
+func Convert_tensorstack_SSHKeys_To_v1beta1_SSHKeys(in *tensorstack.SSHKeys, out *SSHKeys, s conversion.Scope) error {
+	return autoConvert_tensorstack_SSHKeys_To_v1beta1_SSHKeys(in, out, s)
+}
+
+func autoConvert_v1beta1_Scheduler_To_tensorstack_Scheduler(in *Scheduler, out *tensorstack.Scheduler, s conversion.Scope) error {
+	*out = *(*tensorstack.Scheduler)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_Scheduler_To_tensorstack_Scheduler is an autogenerated conversion function.
+func Convert_v1beta1_Scheduler_To_tensorstack_Scheduler(in *Scheduler, out *tensorstack.Scheduler, s conversion.Scope) error {
+	return autoConvert_v1beta1_Scheduler_To_tensorstack_Scheduler(in, out, s)
+}
+
+func autoConvert_tensorstack_Scheduler_To_v1beta1_Scheduler(in *tensorstack.Scheduler, out *Scheduler, s conversion.Scope) error {
+	*out = *(*Scheduler)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_Scheduler_To_v1beta1_Scheduler is an autogenerated conversion function.
+func Convert_tensorstack_Scheduler_To_v1beta1_Scheduler(in *tensorstack.Scheduler, out *Scheduler, s conversion.Scope) error {
+	return autoConvert_tensorstack_Scheduler_To_v1beta1_Scheduler(in, out, s)
 }
 
 func autoConvert_v1beta1_SecretSource_To_tensorstack_SecretSource(in *SecretSource, out *tensorstack.SecretSource, s conversion.Scope) error {
@@ -1176,6 +1586,26 @@ func autoConvert_tensorstack_ServiceAccountSource_To_v1beta1_ServiceAccountSourc
 // Convert_tensorstack_ServiceAccountSource_To_v1beta1_ServiceAccountSource is an autogenerated conversion function.
 func Convert_tensorstack_ServiceAccountSource_To_v1beta1_ServiceAccountSource(in *tensorstack.ServiceAccountSource, out *ServiceAccountSource, s conversion.Scope) error {
 	return autoConvert_tensorstack_ServiceAccountSource_To_v1beta1_ServiceAccountSource(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceStatus_To_tensorstack_ServiceStatus(in *ServiceStatus, out *tensorstack.ServiceStatus, s conversion.Scope) error {
+	*out = *(*tensorstack.ServiceStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_ServiceStatus_To_tensorstack_ServiceStatus is an autogenerated conversion function.
+func Convert_v1beta1_ServiceStatus_To_tensorstack_ServiceStatus(in *ServiceStatus, out *tensorstack.ServiceStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceStatus_To_tensorstack_ServiceStatus(in, out, s)
+}
+
+func autoConvert_tensorstack_ServiceStatus_To_v1beta1_ServiceStatus(in *tensorstack.ServiceStatus, out *ServiceStatus, s conversion.Scope) error {
+	*out = *(*ServiceStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_ServiceStatus_To_v1beta1_ServiceStatus is an autogenerated conversion function.
+func Convert_tensorstack_ServiceStatus_To_v1beta1_ServiceStatus(in *tensorstack.ServiceStatus, out *ServiceStatus, s conversion.Scope) error {
+	return autoConvert_tensorstack_ServiceStatus_To_v1beta1_ServiceStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_StartOptions_To_tensorstack_StartOptions(in *StartOptions, out *tensorstack.StartOptions, s conversion.Scope) error {
@@ -1242,6 +1672,26 @@ func autoConvert_tensorstack_Storage_To_v1beta1_Storage(in *tensorstack.Storage,
 // Convert_tensorstack_Storage_To_v1beta1_Storage is an autogenerated conversion function.
 func Convert_tensorstack_Storage_To_v1beta1_Storage(in *tensorstack.Storage, out *Storage, s conversion.Scope) error {
 	return autoConvert_tensorstack_Storage_To_v1beta1_Storage(in, out, s)
+}
+
+func autoConvert_v1beta1_T9kScheduler_To_tensorstack_T9kScheduler(in *T9kScheduler, out *tensorstack.T9kScheduler, s conversion.Scope) error {
+	*out = *(*tensorstack.T9kScheduler)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1beta1_T9kScheduler_To_tensorstack_T9kScheduler is an autogenerated conversion function.
+func Convert_v1beta1_T9kScheduler_To_tensorstack_T9kScheduler(in *T9kScheduler, out *tensorstack.T9kScheduler, s conversion.Scope) error {
+	return autoConvert_v1beta1_T9kScheduler_To_tensorstack_T9kScheduler(in, out, s)
+}
+
+func autoConvert_tensorstack_T9kScheduler_To_v1beta1_T9kScheduler(in *tensorstack.T9kScheduler, out *T9kScheduler, s conversion.Scope) error {
+	*out = *(*T9kScheduler)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_tensorstack_T9kScheduler_To_v1beta1_T9kScheduler is an autogenerated conversion function.
+func Convert_tensorstack_T9kScheduler_To_v1beta1_T9kScheduler(in *tensorstack.T9kScheduler, out *T9kScheduler, s conversion.Scope) error {
+	return autoConvert_tensorstack_T9kScheduler_To_v1beta1_T9kScheduler(in, out, s)
 }
 
 func autoConvert_v1beta1_USBRedirOptions_To_tensorstack_USBRedirOptions(in *USBRedirOptions, out *tensorstack.USBRedirOptions, s conversion.Scope) error {

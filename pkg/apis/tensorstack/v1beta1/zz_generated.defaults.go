@@ -37,14 +37,13 @@ func SetObjectDefaults_VirtualServer(in *VirtualServer) {
 		in.Spec.RunStrategy = "Always"
 	}
 	SetDefaults_RootDisk(&in.Spec.Storage.Root)
-	SetDefaults_RootDiskClaim(&in.Spec.Storage.Root.PVC)
-	if in.Spec.Storage.Root.PVC.VolumeMode == "" {
-		in.Spec.Storage.Root.PVC.VolumeMode = "Filesystem"
-	}
-	if in.Spec.Storage.Root.DeletionPolicy == "" {
-		in.Spec.Storage.Root.DeletionPolicy = "Delete"
-	}
 	SetDefaults_Network(&in.Spec.Network)
+	for i := range in.Spec.Network.Ports {
+		a := &in.Spec.Network.Ports[i]
+		if a.Protocol == "" {
+			a.Protocol = "TCP"
+		}
+	}
 	if in.Spec.Network.DNSPolicy == "" {
 		in.Spec.Network.DNSPolicy = "ClusterFirst"
 	}

@@ -6,8 +6,23 @@
 package v1beta1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ACPI) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.ACPI"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AdditionalDisk) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.AdditionalDisk"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BIOS) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.BIOS"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Bootloader) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.Bootloader"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -41,6 +56,11 @@ func (in DownwardAPISource) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EFI) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.EFI"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EmptyDiskSource) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.EmptyDiskSource"
 }
@@ -53,6 +73,11 @@ func (in EphemeralSource) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Filesystem) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.Filesystem"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Firmware) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.Firmware"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -86,6 +111,16 @@ func (in ImportStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in KernelBoot) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.KernelBoot"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in KernelBootContainer) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.KernelBootContainer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MachineFailure) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.MachineFailure"
 }
@@ -93,6 +128,11 @@ func (in MachineFailure) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Network) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.Network"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodePortStatus) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.NodePortStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -113,6 +153,16 @@ func (in PersistentVolumeClaimSource) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PhaseTransition) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.PhaseTransition"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Placement) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.Placement"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Port) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.Port"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -146,8 +196,23 @@ func (in RootDiskClaim) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RootDiskVolume) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.RootDiskVolume"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RunningResources) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.RunningResources"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SSHKeys) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.SSHKeys"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Scheduler) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.Scheduler"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -158,6 +223,11 @@ func (in SecretSource) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceAccountSource) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.ServiceAccountSource"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceStatus) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.ServiceStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -173,6 +243,11 @@ func (in StopOptions) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Storage) OpenAPIModelName() string {
 	return "dev.tensorstack.v1beta1.Storage"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in T9kScheduler) OpenAPIModelName() string {
+	return "dev.tensorstack.v1beta1.T9kScheduler"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

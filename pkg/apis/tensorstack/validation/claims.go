@@ -21,7 +21,7 @@ type ClaimUse struct {
 	Writes bool
 }
 
-// ClaimUses returns how a machine uses claims beside the one of its root disk, in the order of the spec. path is that of the
+// ClaimUses returns how a machine uses claims beside one that was made for it, in the order of the spec. path is that of the
 // storage.
 func ClaimUses(storage *tensorstack.Storage, path *field.Path) []ClaimUse {
 	var uses []ClaimUse
@@ -32,6 +32,9 @@ func ClaimUses(storage *tensorstack.Storage, path *field.Path) []ClaimUse {
 		if ephemeral := volume.Ephemeral; ephemeral != nil && ephemeral.PersistentVolumeClaim != nil {
 			uses = append(uses, ClaimUse{ephemeral.PersistentVolumeClaim.ClaimName, path, filesystem, false})
 		}
+	}
+	if claim := storage.Root.PersistentVolumeClaim; claim != nil {
+		uses = append(uses, ClaimUse{claim.ClaimName, path.Child("root"), false, !storage.Root.Ephemeral})
 	}
 	for i := range storage.AdditionalDisks {
 		add(&storage.AdditionalDisks[i].VolumeSource, path.Child("additionalDisks").Index(i), false)

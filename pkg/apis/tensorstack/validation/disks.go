@@ -28,6 +28,8 @@ func (c *volumeChecker) validateDisk(disk *tensorstack.AdditionalDisk, path *fie
 	}
 	errs := c.validateName(disk.Name, maximum, path.Child("name"))
 	errs = append(errs, c.validateSerial(disk.Serial, path.Child("serial"))...)
+	readOnly := disk.PersistentVolumeClaim != nil && disk.PersistentVolumeClaim.ReadOnly
+	errs = append(errs, validateBus(disk.Bus, readOnly, path.Child("bus"))...)
 
 	sources := c.volumeSources(&disk.VolumeSource, path)
 	if disk.EmptyDisk != nil {

@@ -165,7 +165,9 @@ func check(t *testing.T, scheme *runtime.Scheme, vs *tensorstack.VirtualServer) 
 	require.NoError(t, err)
 	require.Less(t, len(encoded), 1<<20, "the VirtualMachine must fit into etcd")
 	requireMachine(t, &vm.Spec.Template.Spec)
-	requireDataVolume(t, translate.DataVolume(external))
+	if volume := translate.DataVolume(external); volume != nil {
+		requireDataVolume(t, volume)
+	}
 	if secret := translate.CloudInitSecret(external); secret != nil {
 		require.LessOrEqual(t, len(secret.Data[translate.UserDataKey]), corev1.MaxSecretSize)
 	}

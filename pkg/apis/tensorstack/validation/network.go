@@ -6,9 +6,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/naming"
 )
 
 // maxNameservers is a limit of KubeVirt's admission, which is tighter than that of a pod.
@@ -28,6 +30,7 @@ var dnsPolicies = []corev1.DNSPolicy{
 func validateNetwork(network *tensorstack.Network, path *field.Path) field.ErrorList {
 	errs := validatePorts(network.TCP, path.Child("tcp"))
 	errs = append(errs, validatePorts(network.UDP, path.Child("udp"))...)
+	errs = append(errs, validateNamedPorts(network, path.Child("ports"))...)
 	errs = append(errs, validateMACAddress(network.MACAddress, path.Child("macAddress"))...)
 	errs = append(errs, validateEnum(network.DNSPolicy, dnsPolicies, path.Child("dnsPolicy"))...)
 	return append(errs, validateDNSConfig(network, path.Child("dnsConfig"))...)
@@ -50,15 +53,55 @@ func validatePorts(ports []int32, path *field.Path) field.ErrorList {
 	return errs
 }
 
+// validateNamedPorts checks the ports with names beside those without, which share the Service.
+func validateNamedPorts(network *tensorstack.Network, path *field.Path) field.ErrorList {
+	if len(network.Ports) > MaxPorts {
+		return field.ErrorList{field.TooMany(path, len(network.Ports), MaxPorts)}
+	}
+	names, numbers := sets.New[string](), map[corev1.Protocol]sets.Set[int32]{
+		corev1.ProtocolTCP: sets.New(network.TCP...), corev1.ProtocolUDP: sets.New(network.UDP...),
+	}
+	for _, port := range network.TCP {
+		names.Insert(naming.PortName(corev1.ProtocolTCP, port))
+	}
+	for _, port := range network.UDP {
+		names.Insert(naming.PortName(corev1.ProtocolUDP, port))
+	}
+	var errs field.ErrorList
+	for i, port := range network.Ports {
+		at := path.Index(i)
+		switch messages := validation.IsDNS1123Label(port.Name); {
+		case port.Name == "":
+			errs = append(errs, field.Required(at.Child("name"), "give it a name, such as http"))
+		case len(messages) > 0:
+			errs = append(errs, field.Invalid(at.Child("name"), port.Name, strings.Join(messages, "; ")))
+		case names.Has(port.Name):
+			errs = append(errs, field.Duplicate(at.Child("name"), port.Name))
+		}
+		names.Insert(port.Name)
+		taken, supported := numbers[port.Protocol]
+		switch {
+		case !supported:
+			errs = append(errs, field.NotSupported(at.Child("protocol"), port.Protocol, []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP}))
+			continue
+		case port.Port < 1 || port.Port > 65535:
+			errs = append(errs, field.Invalid(at.Child("port"), port.Port, "must be a port from 1 to 65535"))
+		case taken.Has(port.Port):
+			errs = append(errs, field.Duplicate(at.Child("port"), port.Port))
+		}
+		taken.Insert(port.Port)
+	}
+	return errs
+}
+
 func validateMACAddress(address string, path *field.Path) field.ErrorList {
 	if address == "" {
 		return nil
 	}
-	// libvirt reads only the form with colons.
 	parsed, err := net.ParseMAC(address)
-	if err != nil || len(parsed) != 6 || strings.Count(address, ":") != 5 {
-		return field.ErrorList{field.Invalid(path, address, "must be six bytes in hexadecimal with colons, such as "+
-			"02:00:00:4c:1f:07, or empty for a random address at every start")}
+	if err != nil || len(parsed) != 6 || strings.Count(address, ":") != 5 && strings.Count(address, "-") != 5 {
+		return field.ErrorList{field.Invalid(path, address, "must be six bytes in hexadecimal with colons or dashes, such as "+
+			"02:00:00:4c:1f:07 or 02-00-00-4C-1F-07, or empty for a random address at every start")}
 	}
 	switch {
 	case parsed[0]&1 == 1:

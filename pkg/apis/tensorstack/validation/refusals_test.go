@@ -285,7 +285,7 @@ func TestClaimsOfOneMachine(t *testing.T) {
 func TestCoresLeftOut(t *testing.T) {
 	for cores, message := range map[intstr.IntOrString]string{
 		{}: "Required", intstr.FromString(""): "Required", intstr.FromInt32(-1): "such as 2", intstr.FromString("0"): "such as 2",
-		intstr.FromString("two"): "whole number", intstr.FromString("1.5"): "whole number", intstr.FromInt32(1025): "from 1 to 1024",
+		intstr.FromString("two"): "whole number", intstr.FromString("1.5"): "whole cores", intstr.FromInt32(1025): "from 1 to 1024",
 	} {
 		errs := validateCores(cores, nil)
 		if assert.Len(t, errs, 1, cores.String()) {

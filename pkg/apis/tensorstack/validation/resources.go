@@ -12,11 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 const (
 	// MaxCores is the largest number of CPU cores.
-	MaxCores = 1024
+	MaxCores = quantity.MaxCores
 	// MaxGPUs is the largest number of GPUs: each takes a PCI slot of the machine.
 	MaxGPUs = 64
 	// MinMemoryBytes is the least memory that a machine can have.
@@ -38,28 +39,12 @@ func validateResources(resources *tensorstack.Resources, path *field.Path) field
 	return errs
 }
 
-// Cores returns the number of CPU cores, from 1 to MaxCores. A number in a string must be written in plain decimal.
-func Cores(cores intstr.IntOrString) (uint32, error) {
-	number := int64(cores.IntVal)
-	if cores.Type == intstr.String {
-		parsed, err := strconv.ParseInt(cores.StrVal, 10, 32)
-		if err != nil || strconv.FormatInt(parsed, 10) != cores.StrVal {
-			return 0, fmt.Errorf("must be a whole number, such as 2 or \"2\"")
-		}
-		number = parsed
-	}
-	if number < 1 || number > MaxCores {
-		return 0, fmt.Errorf("must be from 1 to %d, such as 2", MaxCores)
-	}
-	return uint32(number), nil
-}
-
 func validateCores(cores intstr.IntOrString, path *field.Path) field.ErrorList {
 	// A number that was left out is 0 here.
 	if cores == (intstr.IntOrString{}) || cores.Type == intstr.String && cores.StrVal == "" {
 		return field.ErrorList{field.Required(path, fmt.Sprintf("set the number of CPU cores, from 1 to %d, such as 2", MaxCores))}
 	}
-	if _, err := Cores(cores); err != nil {
+	if _, err := quantity.Cores(cores); err != nil {
 		return field.ErrorList{field.Invalid(path, cores.String(), err.Error())}
 	}
 	return nil

@@ -29,11 +29,7 @@ var (
 )
 
 func validateStorage(storage *tensorstack.Storage, path *field.Path) field.ErrorList {
-	root := path.Child("root")
-	errs := validateRootClaim(&storage.Root.PVC, root.Child("pvc"))
-	errs = append(errs, validateSource(&storage.Root.Source, root.Child("source"))...)
-	errs = append(errs, validateEnum(storage.Root.DeletionPolicy, deletionPolicies, root.Child("deletionPolicy"))...)
-
+	errs := validateRoot(&storage.Root, path.Child("root"))
 	if count := len(storage.AdditionalDisks) + len(storage.Filesystems); count > MaxVolumes {
 		return append(errs, field.Forbidden(path, fmt.Sprintf("has %d additional disks and filesystems and may have at most %d "+
 			"together", count, MaxVolumes)))

@@ -16,7 +16,8 @@ import (
 // ValidateVirtualServerUpdate checks a change of a VirtualServer's metadata and spec. Everything may change but:
 //   - root.pvc.volumeMode, accessModes and storageClassName never: a claim cannot change them;
 //   - root.pvc.size may only grow;
-//   - root.source may change only as long as the disk was never imported.
+//   - root.source may change only as long as the disk was never imported;
+//   - root never changes between a disk that was made for the machine and one that was not.
 //
 // A change of runStrategy acts at once, one of the ports changes the Service at once, one of root.pvc.size grows the
 // volume; the rest acts when the machine is started next.
@@ -46,6 +47,9 @@ func validateRootUpdate(updated *tensorstack.RootDisk, old *tensorstack.VirtualS
 	const advice = "cannot change after creation: make another VirtualServer, or restore the former value"
 	var errs field.ErrorList
 	before, claim := &old.Spec.Storage.Root, path.Child("pvc")
+	if errs := validateRootKind(updated, before, path); len(errs) > 0 {
+		return errs
+	}
 	if updated.PVC.VolumeMode != before.PVC.VolumeMode {
 		errs = append(errs, field.Forbidden(claim.Child("volumeMode"), advice))
 	}

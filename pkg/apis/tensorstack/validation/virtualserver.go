@@ -26,7 +26,11 @@ func validateSpec(spec *tensorstack.VirtualServerSpec, path *field.Path) field.E
 	errs = append(errs, validateResources(&spec.Resources, path.Child("resources"))...)
 	errs = append(errs, validateStorage(&spec.Storage, path.Child("storage"))...)
 	errs = append(errs, validateNetwork(&spec.Network, path.Child("network"))...)
+	errs = append(errs, validateFirmware(spec, path.Child("firmware"))...)
+	errs = append(errs, validatePlacement(&spec.Placement, path)...)
+	errs = append(errs, validateScheduler(spec, path)...)
 	errs = append(errs, validateCloudInit(spec, path)...)
+	errs = append(errs, validateSSHKeys(spec, path.Child("sshKeys"))...)
 	return errs
 }
 

@@ -20,6 +20,7 @@ import (
 func Warnings(vs *tensorstack.VirtualServer) []string {
 	path := field.NewPath("spec")
 	warnings := cloudInitWarnings(&vs.Spec, path)
+	warnings = append(warnings, sshKeysWarnings(&vs.Spec, path.Child("sshKeys"))...)
 	warnings = append(warnings, rootWarnings(&vs.Spec.Storage.Root, path.Child("storage", "root"))...)
 	warnings = append(warnings, claimWarnings(&vs.Spec.Storage, path.Child("storage"))...)
 	warnings = append(warnings, dnsWarnings(&vs.Spec.Network, vs.Namespace, path.Child("network"))...)

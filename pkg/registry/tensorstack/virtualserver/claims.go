@@ -26,7 +26,7 @@ func claimsOf(vs *tensorstack.VirtualServer) string {
 	for _, use := range validation.ClaimUses(&vs.Spec.Storage, nil) {
 		keys = append(keys, use.Key())
 	}
-	if vs.Status.VM.Name != "" {
+	if validation.MakesRootDisk(&vs.Spec.Storage.Root) && vs.Status.VM.Name != "" {
 		keys = append(keys, validation.ClaimUse{ClaimName: vs.Status.VM.Name, Writes: !vs.Spec.Storage.Root.Ephemeral}.Key())
 	}
 	return strings.Join(keys, claimSeparator)

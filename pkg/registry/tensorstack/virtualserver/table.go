@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack"
+	"tensorstack.dev/virtualserver/pkg/quantity"
 )
 
 // TableConvertor prints VirtualServers as "kubectl get" shows them.
@@ -98,11 +99,14 @@ func cells(vs *tensorstack.VirtualServer, age string) []any {
 
 // cores are the CPU cores of a machine: those that it runs with, and those of the spec if they come with the next restart.
 func cores(vs *tensorstack.VirtualServer) string {
-	wanted := vs.Spec.Resources.CPU.Cores.String()
-	if runs := vs.Status.Resources; runs != nil && int(runs.Cores) != vs.Spec.Resources.CPU.Cores.IntValue() {
-		return fmt.Sprintf("%d -> %s", runs.Cores, wanted)
+	wanted, err := quantity.Cores(vs.Spec.Resources.CPU.Cores)
+	if err != nil {
+		return vs.Spec.Resources.CPU.Cores.String()
 	}
-	return wanted
+	if runs := vs.Status.Resources; runs != nil && runs.Cores != int32(wanted) {
+		return fmt.Sprintf("%d -> %d", runs.Cores, wanted)
+	}
+	return fmt.Sprint(wanted)
 }
 
 // memory is the memory of a machine, as cores are its cores.

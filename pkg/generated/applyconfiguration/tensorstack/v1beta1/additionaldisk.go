@@ -2,6 +2,10 @@
 
 package v1beta1
 
+import (
+	tensorstackv1beta1 "tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+)
+
 // AdditionalDiskApplyConfiguration represents a declarative configuration of the AdditionalDisk type for use
 // with apply.
 //
@@ -12,6 +16,8 @@ type AdditionalDiskApplyConfiguration struct {
 	// serial is the serial number that the guest sees, 1 to 20 of A-Z, a-z, 0-9, '_', '.', '+' and '-'. If it is
 	// empty, a stable one is derived and shown in status.disks.
 	Serial *string `json:"serial,omitempty"`
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	Bus *tensorstackv1beta1.DiskBus `json:"bus,omitempty"`
 	// The volume behind the disk.
 	VolumeSourceApplyConfiguration `json:""`
 	// emptyDisk is a blank disk that lives as long as the machine runs.
@@ -39,6 +45,14 @@ func (b *AdditionalDiskApplyConfiguration) WithName(value string) *AdditionalDis
 // If called multiple times, the Serial field is set to the value of the last call.
 func (b *AdditionalDiskApplyConfiguration) WithSerial(value string) *AdditionalDiskApplyConfiguration {
 	b.Serial = &value
+	return b
+}
+
+// WithBus sets the Bus field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Bus field is set to the value of the last call.
+func (b *AdditionalDiskApplyConfiguration) WithBus(value tensorstackv1beta1.DiskBus) *AdditionalDiskApplyConfiguration {
+	b.Bus = &value
 	return b
 }
 

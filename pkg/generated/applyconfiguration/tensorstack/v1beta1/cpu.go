@@ -11,7 +11,8 @@ import (
 //
 // CPU is the number of cores and the CPU model of a machine.
 type CPUApplyConfiguration struct {
-	// cores is the number of CPU cores, a whole number of at least 1, written 2 or "2".
+	// cores is the number of CPU cores, a quantity of whole cores from 1 to 1024, such as 2, "2.0", 2000m or 1k. It is kept
+	// as it is written.
 	Cores *intstr.IntOrString `json:"cores,omitempty"`
 	// model is the CPU model whose instruction set the machine needs, such as Conroe. The physical CPU may be a newer
 	// one. Leave it empty to get the model of the host.

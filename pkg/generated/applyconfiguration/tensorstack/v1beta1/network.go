@@ -15,8 +15,10 @@ type NetworkApplyConfiguration struct {
 	TCP []int32 `json:"tcp,omitempty"`
 	// udp lists the UDP ports that the Service of the machine exposes, each from 1 to 65535.
 	UDP []int32 `json:"udp,omitempty"`
-	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07. If it is empty the machine
-	// gets a random one at every start.
+	// ports lists further ports that the Service of the machine exposes, with names.
+	Ports []PortApplyConfiguration `json:"ports,omitempty"`
+	// macAddress is the MAC address of the network interface, such as 02:00:00:4c:1f:07 or 02-00-00-4C-1F-07. If it is empty
+	// the machine gets a random one at every start.
 	MACAddress *string `json:"macAddress,omitempty"`
 	// dnsPolicy is the DNS policy of the machine: ClusterFirst, ClusterFirstWithHostNet, Default or None.
 	// Defaults to ClusterFirst. See
@@ -49,6 +51,19 @@ func (b *NetworkApplyConfiguration) WithTCP(values ...int32) *NetworkApplyConfig
 func (b *NetworkApplyConfiguration) WithUDP(values ...int32) *NetworkApplyConfiguration {
 	for i := range values {
 		b.UDP = append(b.UDP, values[i])
+	}
+	return b
+}
+
+// WithPorts adds the given value to the Ports field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Ports field.
+func (b *NetworkApplyConfiguration) WithPorts(values ...*PortApplyConfiguration) *NetworkApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPorts")
+		}
+		b.Ports = append(b.Ports, *values[i])
 	}
 	return b
 }

@@ -10,18 +10,27 @@ import (
 // RootDiskApplyConfiguration represents a declarative configuration of the RootDisk type for use
 // with apply.
 //
-// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim and the source that fills it.
+// RootDisk is the disk that a machine boots from: a PersistentVolumeClaim that is made for the machine and the source that
+// fills it, or a container image, or a PersistentVolumeClaim that exists.
 type RootDiskApplyConfiguration struct {
-	// pvc describes the PersistentVolumeClaim that holds the disk.
+	// pvc describes the PersistentVolumeClaim that holds the disk. It needs a source.
 	PVC *RootDiskClaimApplyConfiguration `json:"pvc,omitempty"`
 	// source is where the disk's content comes from: exactly one of http, s3, gcs, registry, pvc, snapshot, upload,
 	// blank, imageio and vddk. It may change only as long as the disk has never been imported. See
 	// https://pkg.go.dev/kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1#DataVolumeSource.
 	Source *corev1beta1.DataVolumeSource `json:"source,omitempty"`
+	// containerDisk takes the disk from a container image, in place of pvc and source. Changes to it are lost when the
+	// machine stops.
+	ContainerDisk *ContainerDiskSourceApplyConfiguration `json:"containerDisk,omitempty"`
+	// persistentVolumeClaim names a PersistentVolumeClaim of the same namespace that holds the disk already, in place of pvc
+	// and source. Nothing is imported into it, and it is never deleted.
+	PersistentVolumeClaim *RootDiskVolumeApplyConfiguration `json:"persistentVolumeClaim,omitempty"`
+	// bus is how the disk is attached: virtio, sata or scsi. Defaults to virtio.
+	Bus *tensorstackv1beta1.DiskBus `json:"bus,omitempty"`
 	// ephemeral keeps all changes to the disk in a throw-away overlay, which is lost when the machine stops or
 	// restarts. The imported disk itself never changes.
 	Ephemeral *bool `json:"ephemeral,omitempty"`
-	// deletionPolicy says what happens to the disk when the VirtualServer is deleted: Delete or Retain.
+	// deletionPolicy says what happens to the disk of pvc when the VirtualServer is deleted: Delete or Retain.
 	// Defaults to Delete.
 	DeletionPolicy *tensorstackv1beta1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
@@ -45,6 +54,30 @@ func (b *RootDiskApplyConfiguration) WithPVC(value *RootDiskClaimApplyConfigurat
 // If called multiple times, the Source field is set to the value of the last call.
 func (b *RootDiskApplyConfiguration) WithSource(value corev1beta1.DataVolumeSource) *RootDiskApplyConfiguration {
 	b.Source = &value
+	return b
+}
+
+// WithContainerDisk sets the ContainerDisk field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ContainerDisk field is set to the value of the last call.
+func (b *RootDiskApplyConfiguration) WithContainerDisk(value *ContainerDiskSourceApplyConfiguration) *RootDiskApplyConfiguration {
+	b.ContainerDisk = value
+	return b
+}
+
+// WithPersistentVolumeClaim sets the PersistentVolumeClaim field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PersistentVolumeClaim field is set to the value of the last call.
+func (b *RootDiskApplyConfiguration) WithPersistentVolumeClaim(value *RootDiskVolumeApplyConfiguration) *RootDiskApplyConfiguration {
+	b.PersistentVolumeClaim = value
+	return b
+}
+
+// WithBus sets the Bus field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Bus field is set to the value of the last call.
+func (b *RootDiskApplyConfiguration) WithBus(value tensorstackv1beta1.DiskBus) *RootDiskApplyConfiguration {
+	b.Bus = &value
 	return b
 }
 

@@ -7,7 +7,7 @@ package v1beta1
 //
 // Storage is the root disk, the additional disks and the shared filesystems of a machine.
 type StorageApplyConfiguration struct {
-	// root is the disk that the machine boots from, /dev/vda in the guest.
+	// root is the disk that the machine boots from, /dev/vda in the guest unless its bus is another than virtio.
 	Root *RootDiskApplyConfiguration `json:"root,omitempty"`
 	// additionalDisks are further disks, in order: /dev/vdb, /dev/vdc and so on. The names in the guest are not
 	// guaranteed; find a disk by its serial.

@@ -22,6 +22,15 @@ type VirtualServerSpecApplyConfiguration struct {
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 	// network says which ports a Service exposes, the MAC address, and how the machine resolves names.
 	Network *NetworkApplyConfiguration `json:"network,omitempty"`
+	// firmware is what the machine starts with before its operating system: BIOS or EFI, its UUID and serial number.
+	Firmware *FirmwareApplyConfiguration `json:"firmware,omitempty"`
+	// useVirtioTransitional gives the guest virtio devices that also speak version 0.9, for guests that know no later one,
+	// such as CentOS 6.
+	UseVirtioTransitional *bool `json:"useVirtioTransitional,omitempty"`
+	// Which node runs the machine.
+	PlacementApplyConfiguration `json:""`
+	// scheduler chooses a scheduler with settings of its own. Leave it out for the scheduler of the cluster.
+	Scheduler *SchedulerApplyConfiguration `json:"scheduler,omitempty"`
 	// cloudInit is cloud-init user data of any length, which sets the machine up at its first boot: users, passwords,
 	// packages, mounts. It is handed to the machine by a Secret. Whoever can read this object can read it: for
 	// passwords use cloudInitSecretRef. See https://cloudinit.readthedocs.io/en/latest/reference/examples.html.
@@ -29,6 +38,8 @@ type VirtualServerSpecApplyConfiguration struct {
 	// cloudInitSecretRef names a Secret in the same namespace whose key "userdata" holds the cloud-init user data.
 	// At most one of cloudInit and cloudInitSecretRef may be set.
 	CloudInitSecretRef *v1.LocalObjectReference `json:"cloudInitSecretRef,omitempty"`
+	// sshKeys are the public SSH keys whose owners may log in to the machine.
+	SSHKeys *SSHKeysApplyConfiguration `json:"sshKeys,omitempty"`
 }
 
 // VirtualServerSpecApplyConfiguration constructs a declarative configuration of the VirtualServerSpec type for use with
@@ -69,6 +80,88 @@ func (b *VirtualServerSpecApplyConfiguration) WithNetwork(value *NetworkApplyCon
 	return b
 }
 
+// WithFirmware sets the Firmware field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Firmware field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithFirmware(value *FirmwareApplyConfiguration) *VirtualServerSpecApplyConfiguration {
+	b.Firmware = value
+	return b
+}
+
+// WithUseVirtioTransitional sets the UseVirtioTransitional field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UseVirtioTransitional field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithUseVirtioTransitional(value bool) *VirtualServerSpecApplyConfiguration {
+	b.UseVirtioTransitional = &value
+	return b
+}
+
+// WithNodeSelector puts the entries into the NodeSelector field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, the entries provided by each call will be put on the NodeSelector field,
+// overwriting an existing map entries in NodeSelector field with the same key.
+func (b *VirtualServerSpecApplyConfiguration) WithNodeSelector(entries map[string]string) *VirtualServerSpecApplyConfiguration {
+	if b.PlacementApplyConfiguration.NodeSelector == nil && len(entries) > 0 {
+		b.PlacementApplyConfiguration.NodeSelector = make(map[string]string, len(entries))
+	}
+	for k, v := range entries {
+		b.PlacementApplyConfiguration.NodeSelector[k] = v
+	}
+	return b
+}
+
+// WithTolerations adds the given value to the Tolerations field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Tolerations field.
+func (b *VirtualServerSpecApplyConfiguration) WithTolerations(values ...v1.Toleration) *VirtualServerSpecApplyConfiguration {
+	for i := range values {
+		b.PlacementApplyConfiguration.Tolerations = append(b.PlacementApplyConfiguration.Tolerations, values[i])
+	}
+	return b
+}
+
+// WithAffinity sets the Affinity field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Affinity field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithAffinity(value v1.Affinity) *VirtualServerSpecApplyConfiguration {
+	b.PlacementApplyConfiguration.Affinity = &value
+	return b
+}
+
+// WithTopologySpreadConstraints adds the given value to the TopologySpreadConstraints field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the TopologySpreadConstraints field.
+func (b *VirtualServerSpecApplyConfiguration) WithTopologySpreadConstraints(values ...v1.TopologySpreadConstraint) *VirtualServerSpecApplyConfiguration {
+	for i := range values {
+		b.PlacementApplyConfiguration.TopologySpreadConstraints = append(b.PlacementApplyConfiguration.TopologySpreadConstraints, values[i])
+	}
+	return b
+}
+
+// WithPriorityClassName sets the PriorityClassName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PriorityClassName field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithPriorityClassName(value string) *VirtualServerSpecApplyConfiguration {
+	b.PlacementApplyConfiguration.PriorityClassName = &value
+	return b
+}
+
+// WithSchedulerName sets the SchedulerName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SchedulerName field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithSchedulerName(value string) *VirtualServerSpecApplyConfiguration {
+	b.PlacementApplyConfiguration.SchedulerName = &value
+	return b
+}
+
+// WithScheduler sets the Scheduler field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Scheduler field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithScheduler(value *SchedulerApplyConfiguration) *VirtualServerSpecApplyConfiguration {
+	b.Scheduler = value
+	return b
+}
+
 // WithCloudInit sets the CloudInit field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the CloudInit field is set to the value of the last call.
@@ -82,5 +175,13 @@ func (b *VirtualServerSpecApplyConfiguration) WithCloudInit(value string) *Virtu
 // If called multiple times, the CloudInitSecretRef field is set to the value of the last call.
 func (b *VirtualServerSpecApplyConfiguration) WithCloudInitSecretRef(value v1.LocalObjectReference) *VirtualServerSpecApplyConfiguration {
 	b.CloudInitSecretRef = &value
+	return b
+}
+
+// WithSSHKeys sets the SSHKeys field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SSHKeys field is set to the value of the last call.
+func (b *VirtualServerSpecApplyConfiguration) WithSSHKeys(value *SSHKeysApplyConfiguration) *VirtualServerSpecApplyConfiguration {
+	b.SSHKeys = value
 	return b
 }

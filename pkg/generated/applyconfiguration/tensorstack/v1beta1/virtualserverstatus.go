@@ -38,6 +38,8 @@ type VirtualServerStatusApplyConfiguration struct {
 	Resources *RunningResourcesApplyConfiguration `json:"resources,omitempty"`
 	// ipAddresses are the addresses by which others reach the machine, the one on the pod network first.
 	IPAddresses []string `json:"ipAddresses,omitempty"`
+	// service says how others reach the machine through its Service. It is absent for a machine without ports.
+	Service *ServiceStatusApplyConfiguration `json:"service,omitempty"`
 	// guestOS is the operating system that the guest agent reports.
 	GuestOS *GuestOSApplyConfiguration `json:"guestOS,omitempty"`
 	// guestAgent is what is known of the guest agent, from this run or the one before. It is absent for a machine in which none
@@ -155,6 +157,14 @@ func (b *VirtualServerStatusApplyConfiguration) WithIPAddresses(values ...string
 	for i := range values {
 		b.IPAddresses = append(b.IPAddresses, values[i])
 	}
+	return b
+}
+
+// WithService sets the Service field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Service field is set to the value of the last call.
+func (b *VirtualServerStatusApplyConfiguration) WithService(value *ServiceStatusApplyConfiguration) *VirtualServerStatusApplyConfiguration {
+	b.Service = value
 	return b
 }
 
