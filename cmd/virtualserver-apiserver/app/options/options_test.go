@@ -100,7 +100,7 @@ func TestNothingLeavesTheServerOpen(t *testing.T) {
 func TestAdmissionPlugins(t *testing.T) {
 	assert.Equal(t, []string{
 		"NamespaceLifecycle", "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy",
-		"ValidatingAdmissionWebhook", "VirtualServerReferences", "ImportURLPolicy", "VirtualServerDisks",
+		"ValidatingAdmissionWebhook", "VirtualServerReferences", "ImportURLPolicy", "VirtualServerDisks", "VirtualServerCopies",
 		"VirtualServerPreflight", "ResourceQuota",
 	}, New().Recommended.Admission.RecommendedPluginOrder)
 }
