@@ -50,18 +50,18 @@ func TestSSHKeys(t *testing.T) {
 // Keys that cloud-init would give to nobody are warned of.
 func TestWarningsOfKeysThatReachNobody(t *testing.T) {
 	for userData, warned := range map[string]bool{
-		"": false,
-		"#cloud-config\npackages: [vim]\n":                     false,
-		"#cloud-config\nusers: [default, {name: ann}]\n":       false,
+		"":                                 false,
+		"#cloud-config\npackages: [vim]\n": false,
+		"#cloud-config\nusers: [default, {name: ann}]\n":         false,
 		"#cloud-config\nusers: [{name: default}, {name: ann}]\n": false,
-		"#cloud-config\nusers: default, ann\n":                 false,
-		"#cloud-config\nusers: {default: true, ann: {}}\n":     false,
-		"#cloud-config\nuser: ann\nusers: [{name: bob}]\n":     false,
-		"#!/bin/sh\necho users:\n":                             false,
-		"#cloud-config\nusers: [{name: ann}]\n":                true,
-		"#cloud-config\nusers: []\n":                           true,
-		"#cloud-config\nusers: {ann: {}}\n":                    true,
-		"#cloud-config\nallow_public_ssh_keys: false\n":        true,
+		"#cloud-config\nusers: default, ann\n":                   false,
+		"#cloud-config\nusers: {default: true, ann: {}}\n":       false,
+		"#cloud-config\nuser: ann\nusers: [{name: bob}]\n":       false,
+		"#!/bin/sh\necho users:\n":                               false,
+		"#cloud-config\nusers: [{name: ann}]\n":                  true,
+		"#cloud-config\nusers: []\n":                             true,
+		"#cloud-config\nusers: {ann: {}}\n":                      true,
+		"#cloud-config\nallow_public_ssh_keys: false\n":          true,
 	} {
 		for _, users := range [][]string{nil, {"ann"}} {
 			vs := valid()
