@@ -34,7 +34,7 @@ func SchedulerSilentAt(o Observed) time.Time {
 // schedulerMissing says that no scheduler of the name in the spec has looked at the machine's pod, and what to do.
 func (f *facts) schedulerMissing() (message string, is bool) {
 	at := SchedulerSilentAt(f.Observed)
-	if at.IsZero() || at.After(f.Now) {
+	if f.podOf(f.live) == nil || at.IsZero() || at.After(f.Now) {
 		return "", false
 	}
 	name, field := f.LauncherPod.Spec.SchedulerName, "spec.schedulerName"

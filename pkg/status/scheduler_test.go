@@ -55,6 +55,13 @@ func TestAPodThatNoSchedulerLooksAt(t *testing.T) {
 			}
 		})
 	}
+	// A pod of the instance before says nothing about this one.
+	former := newScene(t, v1beta1.RunStrategyAlways)
+	former.instance(firstUID, kubevirtv1.Scheduling)
+	former.LauncherPod.CreationTimestamp, former.LauncherPod.Spec.SchedulerName = at(0), "late"
+	former.Instance.UID = nextUID
+	former.Now = at(60).Time
+	assert.Equal(t, v1beta1.StatusStarting, Derive(former.Observed).PrintableStatus)
 	// A scheduler that is installed later is believed at once.
 	s := newScene(t, v1beta1.RunStrategyAlways)
 	s.instance(firstUID, kubevirtv1.Scheduling)
