@@ -67,7 +67,7 @@ func pluginConsole(t *testing.T, p *plugin, machine string) {
 	console.Type("\r")
 	console.WaitOutput("login: ")
 	console.Type("hostname\r")
-	console.WaitOutput("hostname\r\n" + machine + "\r\n")
+	console.WaitOutput("hostname\r\nmy-vs\r\n")
 	console.Type("\x1d")
 	assert.NoError(t, console.Wait(endOfProcess).Err)
 }
@@ -116,7 +116,7 @@ func pluginSSH(t *testing.T, p *plugin, machine string) {
 	}
 	result := ssh("hostname")
 	require.NoError(t, result.Err, result.Stderr)
-	assert.Equal(t, machine, strings.TrimSpace(result.Stdout))
+	assert.Equal(t, "my-vs", strings.TrimSpace(result.Stdout))
 
 	result = ssh("no-such-command")
 	var exit *exec.ExitError
@@ -127,7 +127,7 @@ func pluginSSH(t *testing.T, p *plugin, machine string) {
 // pluginVirt passes commands to virtctl, among them one that runs virtctl once more.
 func pluginVirt(t *testing.T, p *plugin, machine string) {
 	p.WaitAgent("my-vs")
-	assert.Contains(t, p.vs("virt", "guestosinfo", "my-vs").Stdout, machine)
+	assert.Contains(t, p.vs("virt", "guestosinfo", "my-vs").Stdout, `"hostname": "my-vs"`)
 	assert.Contains(t, p.vs("--namespace", p.Namespace, "virt", "fslist", "my-vs").Stdout, `"/"`)
 	refused := p.RunIn(p.environ, "", "kubectl", "vs", "virt", "start", "my-vs")
 	require.Error(t, refused.Err)
@@ -137,5 +137,5 @@ func pluginVirt(t *testing.T, p *plugin, machine string) {
 	(&virtctl{Environment: p.Environment, machine: machine}).guestServesSSH(t)
 	result := p.vs("virt", "ssh", "--local-ssh-opts=-o StrictHostKeyChecking=no", "--local-ssh-opts=-o UserKnownHostsFile=/dev/null",
 		"--local-ssh-opts=-o LogLevel=ERROR", "--command=hostname", "root@vm/my-vs")
-	assert.Equal(t, machine, strings.TrimSpace(result.Stdout))
+	assert.Equal(t, "my-vs", strings.TrimSpace(result.Stdout))
 }

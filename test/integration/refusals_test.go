@@ -94,7 +94,7 @@ func TestAConsoleTakesTextMessages(t *testing.T) {
 	console := s.OpenConsole(s.owner, framework.Path(s.Namespace)+"/my-vs/console")
 	console.Login()
 	require.NoError(t, console.Connection.WriteMessage(websocket.TextMessage, []byte("hostname\r")))
-	console.Expect(s.machine)
+	console.Expect("\nmy-vs\r")
 }
 
 func withDisk(claim string) func(*v1beta1.VirtualServer) {

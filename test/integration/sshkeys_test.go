@@ -90,7 +90,7 @@ func TestAnEditOfSSHKeysWaitsForARestart(t *testing.T) {
 	e.MustKubectl("patch", "virtualserver", "machine", "--type=merge", "-p", `{"spec":{"sshKeys":{"secretRef":{"name":"keys"}}}}`)
 	vs := e.WaitCondition("machine", v1beta1.ConditionRestartRequired, metav1.ConditionTrue)
 	assert.Contains(t, findCondition(vs, v1beta1.ConditionRestartRequired).Message, "spec.sshKeys: none -> Secret keys")
-	e.MustKubectl("vs", "restart", "machine", "--wait", "-n", e.Namespace)
+	require.NoError(t, e.Run("", "kubectl", "vs", "-n", e.Namespace, "restart", "machine", "--wait").Err)
 	vs = e.WaitCondition("machine", v1beta1.ConditionRestartRequired, metav1.ConditionFalse)
 	require.Len(t, e.Instance(vs.Status.VM.Name).Spec.AccessCredentials, 1)
 

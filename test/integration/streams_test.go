@@ -86,7 +86,7 @@ func TestAForeignPageHasNoEffect(t *testing.T) {
 	// kube-apiserver asks by another host than the browser did.
 	response, body := send(s.Environment, s.owner, http.MethodGet, path, true, http.Header{"Origin": {s.owner.Host}})
 	assert.Equal(t, http.StatusForbidden, response.StatusCode, body)
-	assert.Equal(t, s.machine+"\n", held.Run("hostname"), "the session did not notice")
+	assert.Equal(t, "my-vs\n", held.Run("hostname"), "the session did not notice")
 }
 
 // Whoever refuses an upgrade, the connection ends: what follows on it is not HTTP.

@@ -37,7 +37,7 @@ func virtctlReads() []step {
 				OS       struct{ PrettyName string }
 			}{}
 			require.NoError(t, json.Unmarshal([]byte(v.run("guestosinfo", v.target)), &info))
-			assert.Equal(t, v.machine, info.Hostname, "it is the right machine")
+			assert.Equal(t, "my-vs", info.Hostname, "it is the right machine")
 			assert.Equal(t, "Simulated Linux 1.0", info.OS.PrettyName)
 		}},
 		{"fslist", func(t *testing.T, v *virtctl) {
@@ -80,7 +80,7 @@ func virtctlConsole(t *testing.T, v *virtctl) {
 	console.Type("\r")
 	console.WaitOutput("login: ")
 	console.Type("hostname\r")
-	console.WaitOutput("hostname\r\n" + v.machine + "\r\n")
+	console.WaitOutput("hostname\r\nmy-vs\r\n")
 	console.Type("\x1d")
 	assert.NoError(t, console.Wait(endOfProcess).Err, "Ctrl-] leaves the console")
 }
@@ -182,7 +182,7 @@ func virtctlSSH(t *testing.T, v *virtctl) {
 		return append(append([]string{command}, options...), arguments...)
 	}
 
-	assert.Equal(t, v.machine, strings.TrimSpace(v.run(with("ssh", "--command=hostname", "root@vm/"+v.target)...)))
+	assert.Equal(t, "my-vs", strings.TrimSpace(v.run(with("ssh", "--command=hostname", "root@vm/"+v.target)...)))
 
 	content := strings.Repeat("carried over a console of nobody\n", 10000)
 	v.run(with("scp", file(t, "sent", content), "root@vmi/"+v.target+":/received")...)

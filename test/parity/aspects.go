@@ -119,7 +119,7 @@ func migration(state *kubevirtv1.VirtualMachineInstanceMigrationState, n *Normal
 }
 
 func podAspects(pod *corev1.Pod, worker string, n *Normalizer) map[string]string {
-	n.Name(pod.Labels["vm.kubevirt.io/name"], "MACHINE")
+	n.Name(pod.Labels["tensorstack.dev/virtual-machine"], "MACHINE")
 	aspects := map[string]string{
 		"phase": orAbsent(string(pod.Status.Phase)), "node": orAbsent(n.Node(pod.Spec.NodeName)), "reason": orAbsent(pod.Status.Reason),
 		"container " + worker: absent,

@@ -14,14 +14,15 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/translate"
 )
 
 // consoleLogContainer is the container in which KubeVirt keeps what the guest wrote to its serial console
 // (kubevirt.io/kubevirt, pkg/virt-controller/services).
 const consoleLogContainer = "guest-console-log"
 
-// machineLabel is on the pods of a machine. KubeVirt calls it deprecated, but the versions before 1.5 have no other one.
-const machineLabel = "vm.kubevirt.io/name"
+// machineLabel is on the pods of a machine. KubeVirt's own label has the hostname of the guest, which is not the machine's name.
+const machineLabel = translate.LabelMachine
 
 // logging is what "kubectl vs logs" is asked for.
 type logging struct {

@@ -93,7 +93,7 @@ func gather(ctx context.Context, kube kubernetes.Interface, vs *v1beta1.VirtualS
 			return nil, err
 		}
 	}
-	pods, err := core.Pods(vs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubevirt.io=virt-launcher,vm.kubevirt.io/name=" + name})
+	pods, err := core.Pods(vs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubevirt.io=virt-launcher," + machineLabel + "=" + name})
 	if err := found.note("Pods", err); err != nil {
 		return nil, err
 	} else if err == nil && pods != nil && len(pods.Items) > 0 {

@@ -31,7 +31,7 @@ func claimOf(phase corev1.PersistentVolumeClaimPhase, class string) *corev1.Pers
 
 func launcher(name string, created int, edit func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name, CreationTimestamp: at(created),
-		Labels: map[string]string{"kubevirt.io": "virt-launcher", "vm.kubevirt.io/name": "managed-virtualserver-9dda9"}}}
+		Labels: map[string]string{"kubevirt.io": "virt-launcher", machineLabel: "managed-virtualserver-9dda9"}}}
 	edit(pod)
 	return pod
 }
