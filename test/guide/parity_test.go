@@ -73,6 +73,8 @@ func newPlay(t *testing.T) *play {
 	e := framework.New(t)
 	if *updateGolden {
 		require.True(t, e.Plane.RealNodes(), "golden files are those of real nodes")
+	} else if os.Getenv("PARITY") == "" {
+		t.Skip("plays every scene, which takes long: make test-parity")
 	}
 	text, err := os.ReadFile(filepath.Join(parityDir, "differences.yaml"))
 	require.NoError(t, err)
