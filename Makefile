@@ -79,6 +79,10 @@ test-node-loss: lab ## Cut the power of a real node under a machine, and give it
 test-failures: lab ## Break imports, launchers and real nodes on purpose, and log how long it takes until a user reads of it.
 	@FAILURES=1 hack/test-guide.sh -v -run Fail\|TakeTheirTime
 
+.PHONY: test-fields
+test-fields: lab ## Boot guests by EFI, with disks on other buses, and on chosen nodes.
+	@FIELDS=1 hack/test-guide.sh -v -run 'TestFirmware|TestRootDiskInAClaim'
+
 .PHONY: test-parity
 test-parity: lab ## Play the same scenes on simulated and on real nodes, and hold both against what real nodes did.
 	@PARITY=1 hack/test-integration.sh
