@@ -75,6 +75,8 @@ func (f *facts) ready() metav1.Condition {
 		ready = f.started(ready)
 	case observed.Status == corev1.ConditionTrue:
 		ready.Reason, ready.Message = ReasonGuestEnded, "The guest has ended."
+	case f.readinessIsStale(observed):
+		ready.Reason, ready.Message = ReasonGuestStarting, messageJustRunning
 	default:
 		ready.Reason, ready.Message = observed.Reason, OneLine(observed.Message)
 	}

@@ -51,7 +51,8 @@ const (
 	ReasonVMIConditionMissing = "VMIConditionMissing"
 	// ReasonRunning is a machine that runs.
 	ReasonRunning = "Running"
-	// ReasonGuestStarting is a machine that runs and whose guest agent, which its last run had, has not answered yet.
+	// ReasonGuestStarting is a machine that runs, and that KubeVirt does not call ready yet or whose guest agent, which its last
+	// run had, has not answered.
 	ReasonGuestStarting = "GuestStarting"
 	// ReasonGuestEnded is an instance whose guest has ended, and that KubeVirt still calls ready.
 	ReasonGuestEnded = "GuestEnded"

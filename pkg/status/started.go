@@ -22,7 +22,9 @@ const GuestStartTimeout = 5 * time.Minute
 const (
 	messageAnswered = "The machine runs, and its guest agent has answered."
 	messageSilent   = "The machine runs. Without a guest agent nobody can see whether its system has started."
-	messageStarting = "The machine runs, and its system is starting: the guest agent has not answered yet. Ready does not wait for it after "
+	// messageJustRunning is for the moment between virt-handler's report that the guest runs and virt-controller's that it is ready.
+	messageJustRunning = "The guest has begun to run, and KubeVirt does not call it ready yet."
+	messageStarting    = "The machine runs, and its system is starting: the guest agent has not answered yet. Ready does not wait for it after "
 )
 
 // started is the condition Ready of a machine that KubeVirt calls ready.
@@ -43,6 +45,12 @@ func (f *facts) started(ready metav1.Condition) metav1.Condition {
 func (f *facts) handedOver(observed *kubevirtv1.VirtualMachineInstanceCondition) bool {
 	return f.live != nil && f.live.Status.Phase == kubevirtv1.Running && observed.Reason == readinessGatesNotReady &&
 		f.before.VM.InstanceUID == f.live.UID && meta.IsStatusConditionTrue(f.before.Conditions, v1beta1.ConditionReady)
+}
+
+// readinessIsStale says that KubeVirt's condition is from before the guest ran: virt-handler reports the phase, and
+// virt-controller renews the condition after that.
+func (f *facts) readinessIsStale(observed *kubevirtv1.VirtualMachineInstanceCondition) bool {
+	return f.live != nil && f.live.Status.Phase == kubevirtv1.Running && observed.Reason == kubevirtv1.GuestNotRunningReason
 }
 
 // ReadyBy returns when Ready does not wait for the guest agent any more, or zero if it does not wait now.

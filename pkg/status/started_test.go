@@ -44,6 +44,31 @@ func TestReadyOfAFirstRunWaitsForNothing(t *testing.T) {
 	assert.Equal(t, messageAnswered, ready.Message)
 }
 
+// KubeVirt's two controllers report one after the other: for a moment an instance is Running, and its condition is of before.
+func TestReadyDoesNotDenyARunningGuest(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase  kubevirtv1.VirtualMachineInstancePhase
+		reason string
+		want   string
+	}{
+		"runs, condition of before":     {kubevirtv1.Running, kubevirtv1.GuestNotRunningReason, ReasonGuestStarting},
+		"does not run yet":              {kubevirtv1.Scheduled, kubevirtv1.GuestNotRunningReason, kubevirtv1.GuestNotRunningReason},
+		"is being scheduled":            {kubevirtv1.Scheduling, kubevirtv1.GuestNotRunningReason, kubevirtv1.GuestNotRunningReason},
+		"runs, pod is not ready":        {kubevirtv1.Running, kubevirtv1.PodConditionMissingReason, kubevirtv1.PodConditionMissingReason},
+		"runs, pod is being taken down": {kubevirtv1.Running, kubevirtv1.PodTerminatingReason, kubevirtv1.PodTerminatingReason},
+		"runs, its pod cannot be found": {kubevirtv1.Running, kubevirtv1.PodNotExistsReason, kubevirtv1.PodNotExistsReason},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, "Always")
+			s.instance(firstUID, c.phase)
+			s.vmiCondition("Ready", "False", c.reason, "Guest VM is not reported as running")
+			ready := s.ready()
+			assert.Equal(t, metav1.ConditionFalse, ready.Status)
+			assert.Equal(t, c.want, ready.Reason)
+		})
+	}
+}
+
 // afterARunWithAnAgent is the beginning of a second run, whose first had a guest agent.
 func afterARunWithAnAgent(t *testing.T) *scene {
 	t.Helper()
@@ -121,8 +146,8 @@ func TestAgentMakesNothingReadyThatIsNot(t *testing.T) {
 	}{
 		"a probe fails": {func(s *scene) {
 			s.Instance.Status.Conditions = nil
-			s.vmiCondition("Ready", "False", "GuestNotRunning", "")
-		}, "False", "GuestNotRunning"},
+			s.vmiCondition("Ready", "False", "ContainersNotReady", "")
+		}, "False", "ContainersNotReady"},
 		"node lost": {func(s *scene) { s.node("Unknown") }, "Unknown", ReasonNodeLost},
 		"gone":      {func(s *scene) { s.gone() }, "False", ReasonVMINotExists},
 	} {
