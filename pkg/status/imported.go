@@ -279,7 +279,7 @@ func importProgress(o Observed) (reason, message string) {
 	case cdiv1.UploadScheduled:
 		return string(phase), of("DataVolume", name, "preparing for an upload")
 	case cdiv1.UploadReady:
-		return string(phase), of("DataVolume", name, "waiting for an upload; use virtctl image-upload")
+		return string(phase), of("DataVolume", name, "waiting for an upload: virtctl image-upload dv "+name+" --image-path FILE")
 	case cdiv1.Paused:
 		return string(phase), of("DataVolume", name, "import paused")
 	default:

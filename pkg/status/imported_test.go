@@ -32,7 +32,7 @@ func TestDataImported(t *testing.T) {
 		"clone": {func(s *scene) { s.importing(cdiv1.CSICloneInProgress, "N/A", 0) }, "False", "CSICloneInProgress",
 			"DataVolume " + name + ": cloning"},
 		"upload": {func(s *scene) { s.importing(cdiv1.UploadReady, "N/A", 0) }, "False", "UploadReady",
-			"DataVolume " + name + ": waiting for an upload; use virtctl image-upload"},
+			"DataVolume " + name + ": waiting for an upload: virtctl image-upload dv " + name + " --image-path FILE"},
 		"first consumer": {func(s *scene) { s.importing(cdiv1.PendingPopulation, "N/A", 0) }, "False", "PendingPopulation",
 			"PVC " + name + ": waiting for a node to be chosen"},
 		"wrong url": {func(s *scene) { s.importing(cdiv1.ImportInProgress, "N/A", 3, running("False", "Error", notFound)) },

@@ -24,7 +24,7 @@ func TestStoppedWhateverTheDiskDoes(t *testing.T) {
 		"no phase":            {func(s *scene) { s.importing("", "N/A", 0) }, "waiting for its claim."},
 		"scheduled":           {func(s *scene) { s.importing(cdiv1.ImportScheduled, "N/A", 0) }, "importing."},
 		"cloning":             {func(s *scene) { s.importing(cdiv1.CloneInProgress, "7.00%", 0) }, "cloning, 7.00%."},
-		"waits for an upload": {func(s *scene) { s.importing(cdiv1.UploadReady, "N/A", 0) }, "virtctl image-upload."},
+		"waits for an upload": {func(s *scene) { s.importing(cdiv1.UploadReady, "N/A", 0) }, "virtctl image-upload dv "},
 		"waits for its start": {func(s *scene) { s.importing(cdiv1.PendingPopulation, "N/A", 0) }, "waiting for a node to be chosen."},
 		"fails": {func(s *scene) {
 			s.importing(cdiv1.ImportInProgress, "N/A", 3, running(corev1.ConditionFalse, "Error", "got 404"))

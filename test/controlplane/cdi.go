@@ -20,15 +20,29 @@ const (
 	cdiControllerLease         = "cdi-controller-leader-election-helper"
 	cdiCertificateBundleKey    = "ca-bundle.crt"
 	cdiCertificateBundleSuffix = "-bundle"
+	uploadProxy                = "cdi-uploadproxy"
+	uploadProxyImage           = "docker.io/library/cdi-uploadproxy:v1.65.0"
 )
 
 // cdiManifests returns what CDI's operator would install here, what CDI needs from storage,
 // and the trust bundles of uploads that the operator would make from its certificates.
 func (c *ControlPlane) cdiManifests(ctx context.Context) ([]*unstructured.Unstructured, error) {
-	objects, err := c.printManifests(ctx, "cdi-manifests",
-		flag("cdi-api-url", loopbackURL(c.ports.CDIAPIServer)), flag("ca-bundle-file", c.paths.crt(cdiCA)))
+	args := []string{flag("cdi-api-url", loopbackURL(c.ports.CDIAPIServer)), flag("ca-bundle-file", c.paths.crt(cdiCA))}
+	if c.real() {
+		args = append(args, flag("upload-proxy-image", uploadProxyImage))
+	}
+	objects, err := c.printManifests(ctx, "cdi-manifests", args...)
 	if err != nil {
 		return nil, err
+	}
+	if c.real() {
+		secrets, err := c.tlsSecrets(cdiNamespace, map[string]string{
+			"cdi-uploadproxy-server-cert": uploadProxy, "cdi-uploadserver-client-cert": "cdi-uploadserver-client",
+		})
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, secrets...)
 	}
 	profiles, err := decodeManifests(storageProfiles)
 	if err != nil {

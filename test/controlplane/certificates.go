@@ -31,6 +31,9 @@ const (
 	virtHandlerClientName = "kubevirt.io:system:client:virt-handler"
 )
 
+// uploadClientName is whom CDI's upload servers obey (CDI 1.65 pkg/operator/resources/cert/factory.go).
+const uploadClientName = "client.upload-server.cdi.kubevirt.io"
+
 // leaf is one certificate to issue, and who signs it.
 type leaf struct {
 	file    string
@@ -70,6 +73,8 @@ func leaves(apiServer []netip.Addr) []leaf {
 		{"virt-handler-server", kubevirtCA, certRequest{commonName: virtHandlerServerName, loopback: true, server: true}},
 		{"virt-handler-client", kubevirtCA, certRequest{commonName: virtHandlerClientName, client: true}},
 		{"cdi-apiserver", cdiCA, serverFor(cdiNamespace, "cdi-api")},
+		{"cdi-uploadproxy", cdiCA, serverFor(cdiNamespace, uploadProxy)},
+		{"cdi-uploadserver-client", cdiUploadClientCA, certRequest{commonName: uploadClientName, client: true}},
 		{"virtualserver-apiserver", productCA, serverFor(productNamespace, productService)},
 	}
 }

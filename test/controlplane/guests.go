@@ -58,3 +58,6 @@ func (c *ControlPlane) serveGuests() error {
 	})
 	return nil
 }
+
+// UploadAuthority is the file with the authority of CDI's upload proxy, which real nodes run.
+func (c *ControlPlane) UploadAuthority() string { return c.paths.crt(cdiCA) }

@@ -56,15 +56,20 @@ func (c *ControlPlane) kubernetesEndpoints() *discoveryv1.EndpointSlice {
 	}
 }
 
-// handlerSecrets are the certificates that virt-operator would make for virt-handler, by the name of their Secret.
+// handlerSecrets are the certificates that virt-operator would make for virt-handler.
 func (c *ControlPlane) handlerSecrets() ([]*unstructured.Unstructured, error) {
-	var secrets []*unstructured.Unstructured
-	for name, file := range map[string]string{
+	return c.tlsSecrets(kubevirtNamespace, map[string]string{
 		"kubevirt-virt-handler-certs":                  "virt-handler-client",
 		"kubevirt-virt-handler-server-certs":           "virt-handler-server",
 		"kubevirt-virt-handler-migration-client-certs": "virt-handler-client",
 		"kubevirt-virt-handler-vsock-client-certs":     "virt-handler-client",
-	} {
+	})
+}
+
+// tlsSecrets puts certificates of the control plane into Secrets. files has the name of a certificate by that of its Secret.
+func (c *ControlPlane) tlsSecrets(namespace string, files map[string]string) ([]*unstructured.Unstructured, error) {
+	var secrets []*unstructured.Unstructured
+	for name, file := range files {
 		certPEM, err := os.ReadFile(c.paths.crt(file))
 		if err != nil {
 			return nil, err
@@ -75,7 +80,7 @@ func (c *ControlPlane) handlerSecrets() ([]*unstructured.Unstructured, error) {
 		}
 		secrets = append(secrets, &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1", "kind": "Secret", "type": string(corev1.SecretTypeTLS),
-			"metadata": map[string]any{"namespace": kubevirtNamespace, "name": name},
+			"metadata": map[string]any{"namespace": namespace, "name": name},
 			"data":     map[string]any{corev1.TLSCertKey: encodeBase64(certPEM), corev1.TLSPrivateKeyKey: encodeBase64(keyPEM)},
 		}})
 	}

@@ -91,7 +91,7 @@ func cdiPlans() []plan {
 	importer := func(name string, entrypoint ...string) plan {
 		return plan{name: name, reference: "docker.io/library/" + name + ":v1.65.0", debian: true,
 			config:   v1.Config{Entrypoint: entrypoint, Env: debianPath(), User: "1001"},
-			programs: inUsrBin("cdi-importer", "cdi-cloner", "cdi-uploadserver"),
+			programs: inUsrBin("cdi-importer", "cdi-cloner", "cdi-uploadserver", "cdi-uploadproxy"),
 			optional: []string{"cdi-containerimage-server", "cdi-image-size-detection", "cdi-source-update-poller"},
 			sources: map[string]moduleFile{"usr/bin/cloner_startup.sh": {
 				build: "test/controlplane/cdi", module: "kubevirt.io/containerized-data-importer", file: "cmd/cdi-cloner/cloner_startup.sh", mode: 0o755,
@@ -102,6 +102,7 @@ func cdiPlans() []plan {
 		importer("cdi-importer", "/usr/bin/cdi-importer", "-alsologtostderr"),
 		importer("cdi-cloner", "/usr/bin/cloner_startup.sh"),
 		importer("cdi-uploadserver", "/usr/bin/cdi-uploadserver", "-alsologtostderr"),
+		importer("cdi-uploadproxy", "/usr/bin/cdi-uploadproxy", "-alsologtostderr"),
 	}
 }
 

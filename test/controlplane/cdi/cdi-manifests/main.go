@@ -32,6 +32,7 @@ func run(args []string, out io.Writer) error {
 	flags.IntVar(&opts.port, "cdi-api-port", 0, "port of cdi-apiserver for the APIService; default is the port in --cdi-api-url")
 	flags.StringVar(&caFile, "ca-bundle-file", "", "PEM certificates that cdi-apiserver's serving certificate verifies against (required)")
 	flags.StringVar(&gates, "feature-gates", "HonorWaitForFirstConsumer", "comma-separated feature gates of the CDI object")
+	flags.StringVar(&opts.uploadProxyImage, "upload-proxy-image", "", "image of cdi-uploadproxy, which runs as a pod; without one there is no upload proxy")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

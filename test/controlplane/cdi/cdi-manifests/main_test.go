@@ -15,12 +15,12 @@ import (
 )
 
 // output runs the command for a server on port 9443.
-func output(t *testing.T) []byte {
+func output(t *testing.T, more ...string) []byte {
 	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	require.NoError(t, os.WriteFile(ca, []byte("PEM"), 0o600))
 	var out bytes.Buffer
-	require.NoError(t, run([]string{"--ca-bundle-file", ca, "--cdi-api-url", "https://127.0.0.1:9443"}, &out))
+	require.NoError(t, run(append([]string{"--ca-bundle-file", ca, "--cdi-api-url", "https://127.0.0.1:9443"}, more...), &out))
 	return out.Bytes()
 }
 
@@ -115,4 +115,20 @@ func TestRunRefusesBadFlags(t *testing.T) {
 			assert.ErrorContains(t, run(test.args, io.Discard), test.want)
 		})
 	}
+}
+
+func TestUploadProxyRunsAsAPodWhereThereIsAnImageOfIt(t *testing.T) {
+	var found []string
+	for _, object := range decode(t, output(t, "--upload-proxy-image", "example.com/proxy:v1")) {
+		if object.GetName() != "cdi-uploadproxy" {
+			continue
+		}
+		found = append(found, object.GetKind())
+		if object.GetKind() == "Deployment" {
+			containers, _, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+			require.NoError(t, err)
+			assert.Equal(t, "example.com/proxy:v1", containers[0].(map[string]any)["image"])
+		}
+	}
+	assert.ElementsMatch(t, []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment"}, found)
 }

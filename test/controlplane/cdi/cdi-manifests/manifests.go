@@ -8,11 +8,13 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+	"kubevirt.io/containerized-data-importer/pkg/common"
 	"kubevirt.io/containerized-data-importer/pkg/controller"
 	"kubevirt.io/containerized-data-importer/pkg/operator/resources"
 	"kubevirt.io/containerized-data-importer/pkg/operator/resources/cluster"
@@ -31,15 +33,17 @@ type options struct {
 	port         int      // 1 to 65535
 	caBundle     []byte   // PEM
 	featureGates []string
+	// uploadProxyImage is the image of the one part of CDI that runs as a pod, for it has to reach other pods; empty for none.
+	uploadProxyImage string
 }
 
 // order is the order of creation; kinds that are not in it are left out, since
-// the processes take the place of the operator's Deployments and Services.
+// the processes take the place of most of the operator's Deployments and Services.
 func order() []string {
 	return []string{
 		"Namespace", "CustomResourceDefinition", "ServiceAccount",
 		"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
-		"Service", "APIService", "CDI",
+		"Service", "Deployment", "APIService", "CDI",
 		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 	}
 }
@@ -58,14 +62,19 @@ func manifests(opts options) ([]map[string]any, error) {
 	for _, object := range registrations {
 		direct(object, opts)
 	}
-	local, err := namespaced.CreateAllResources(&namespaced.FactoryArgs{Namespace: namespace})
+	local, err := namespaced.CreateAllResources(&namespaced.FactoryArgs{
+		Namespace: namespace, UploadProxyImage: opts.uploadProxyImage, Verbosity: "1", PullPolicy: string(corev1.PullNever),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("build the objects of namespace %s: %w", namespace, err)
 	}
-	// CDI's own Services select pods; ours is added instead.
+	// What CDI runs as pods; ours are added instead.
 	local = slices.DeleteFunc(local, func(object client.Object) bool {
-		_, isService := object.(*corev1.Service)
-		return isService
+		switch object.(type) {
+		case *corev1.Service, *appsv1.Deployment:
+			return opts.uploadProxyImage == "" || object.GetName() != common.CDIUploadProxyResourceName
+		}
+		return false
 	})
 	objects := slices.Concat(static, registrations, local)
 	objects = append(objects, cdi(opts), apiService(opts), &corev1.Namespace{
