@@ -110,6 +110,16 @@ func (f *facts) synchronizedText() string {
 	return of("VMI", f.live.Name, joined(": ", synchronized.Reason, OneLine(synchronized.Message)))
 }
 
+// nodeRefusal returns why the node cannot start the guest of an instance that it was given, or nothing. virt-handler tries again
+// and again, whatever the cause, and takes the condition back when it succeeds.
+func (f *facts) nodeRefusal() string {
+	synchronized := vmiCondition(f.live, kubevirtv1.VirtualMachineInstanceSynchronized)
+	if f.live == nil || f.live.Status.Phase != kubevirtv1.Scheduled || synchronized == nil || synchronized.Status != corev1.ConditionFalse {
+		return ""
+	}
+	return of("VMI", f.live.Name, "node "+f.live.Status.NodeName+" cannot start the guest, and tries again: "+OneLine(synchronized.Message))
+}
+
 func (f *facts) startingText() string {
 	if f.live == nil {
 		return f.startSoonText()

@@ -167,6 +167,36 @@ func TestWhatAMachineWaitsFor(t *testing.T) {
 	}
 }
 
+func TestWhatANodeCannotStart(t *testing.T) {
+	for what, test := range map[string]struct {
+		phase   kubevirtv1.VirtualMachineInstancePhase
+		status  string
+		message string
+		reason  string
+		says    string
+	}{
+		"memory that cannot be locked": {kubevirtv1.Scheduled, "False", "failed to adjust resources: error setting prlimit", ReasonSyncFailed,
+			"node node-a cannot start the guest, and tries again: failed to adjust resources: error setting prlimit"},
+		"no such device": {kubevirtv1.Scheduled, "False", "server error. command SyncVMI failed: \"LibvirtError(Code=1, Domain=0, Message='Device 0000:fd:1e.0 not found')\"",
+			ReasonSyncFailed, "Device 0000:fd:1e.0 not found"},
+		"lines":              {kubevirtv1.Scheduled, "False", "one\ntwo", ReasonSyncFailed, "tries again: one two"},
+		"it has succeeded":   {kubevirtv1.Scheduled, "True", "", kubevirtv1.GuestNotRunningReason, "waiting for node node-a to start the guest"},
+		"nobody knows":       {kubevirtv1.Scheduled, "Unknown", "x", kubevirtv1.GuestNotRunningReason, "waiting for node node-a to start the guest"},
+		"no node has it yet": {kubevirtv1.Scheduling, "False", "no pod yet", kubevirtv1.GuestNotRunningReason, "no pod yet"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newScene(t, "Always")
+			s.instance(firstUID, test.phase).Status.NodeName = "node-a"
+			s.vmiCondition("Ready", "False", kubevirtv1.GuestNotRunningReason, "Guest VM is not reported as running")
+			s.vmiCondition("Synchronized", corev1.ConditionStatus(test.status), "Synchronizing with the Domain failed.", test.message)
+			got := s.derive()
+			assert.Equal(t, v1beta1.StatusStarting, got.PrintableStatus)
+			assert.Contains(t, got.Message, test.says)
+			assert.Equal(t, test.reason, condition(t, got, v1beta1.ConditionReady).Reason)
+		})
+	}
+}
+
 func TestReferences(t *testing.T) {
 	yes := true
 	spec := v1beta1.VirtualServerSpec{CloudInitSecretRef: &corev1.LocalObjectReference{Name: "user"}}

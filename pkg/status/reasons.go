@@ -70,6 +70,8 @@ const (
 	ReasonLimitExceeded = "LimitExceeded"
 	// ReasonPodRefused is a machine whose pod the cluster does not allow otherwise.
 	ReasonPodRefused = "PodRefused"
+	// ReasonSyncFailed is a machine whose node cannot start the guest. KubeVirt has events of this reason.
+	ReasonSyncFailed = "SyncFailed"
 )
 
 // Reasons of the condition Failure, also in status.lastFailure.

@@ -135,6 +135,9 @@ func (f *facts) blocked() (reason, message string) {
 	if f.startsUp() && f.Copying != "" {
 		return ReasonCopyingFilesystem, f.Copying
 	}
+	if text := f.nodeRefusal(); text != "" {
+		return ReasonSyncFailed, text
+	}
 	if !f.startsUp() || f.synchronizedText() == "" {
 		return "", ""
 	}
