@@ -24,6 +24,19 @@ build: ## Build the product: the API server with its controller, and the kubectl
 	@$(GO) build -o $(BIN)/ ./cmd/...
 	@install -m 755 cmd/kubectl-vs/kubectl_complete-vs $(BIN)/
 
+.PHONY: images
+images: ## Make the product's container images, for amd64 and arm64, without a container daemon.
+	@hack/images.sh build --output _output/images
+
+.PHONY: push
+push: images ## Send the images to a registry: make push REGISTRY=registry.example.com/team.
+	@test -n "$(REGISTRY)" || { echo "Say where: make push REGISTRY=registry.example.com/team"; exit 2; }
+	@hack/images.sh push --output _output/images --to "$(REGISTRY)/virtualserver-apiserver"
+
+.PHONY: release
+release: ## Make all files of a release from a tagged commit: make release ADDRESS=https://… HOMEPAGE=https://….
+	@hack/release.sh "$(ADDRESS)" "$(HOMEPAGE)"
+
 .PHONY: controlplane
 controlplane: ## Build the real Kubernetes, KubeVirt and CDI servers, and the programs of a real node (NODE=real|simulated|auto).
 	@hack/build-controlplane.sh
@@ -54,6 +67,7 @@ test-unit: ## Run the tests that need no control plane.
 	@$(GO) test $$($(GO) list ./cmd/... ./pkg/... ./hack/... ./test/... | grep -v -E '/test/(guide|integration|conformance|disruption|model/live|benchmark/|docs)')
 	@(cd test/health && GOWORK=off $(GO) test ./...)
 	@(cd test/realnode/images && GOWORK=off $(GO) test ./...)
+	@(cd hack/images && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-monitoring
 test-monitoring: ## Try the alerts with Prometheus' own modules, and hold rules and dashboard against the metrics that exist.

@@ -12,6 +12,7 @@ import (
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 	"tensorstack.dev/virtualserver/pkg/apiserver/scheme"
 	"tensorstack.dev/virtualserver/pkg/openapi"
+	"tensorstack.dev/virtualserver/pkg/version"
 )
 
 // SetOpenAPI describes the API in OpenAPI v2 and v3. Both must be set before the options are applied: without v3 a group
@@ -28,7 +29,8 @@ func SetOpenAPI(config *genericapiserver.Config) {
 		friendly, _ := definitionName(namer, name)
 		return spec.MustCreateRef("#/components/schemas/" + common.EscapeJsonPointer(friendly))
 	})
-	v3.Info.Title, v3.Info.Version = "VirtualServer", v1beta1.SchemeGroupVersion.Version
+	// The one place where clients find the version of the product behind the aggregator, which passes no /version on.
+	v3.Info.Title, v3.Info.Version = "VirtualServer", version.Get().Version
 
 	config.OpenAPIConfig, config.OpenAPIV3Config = v2, v3
 }

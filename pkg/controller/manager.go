@@ -16,6 +16,7 @@ import (
 	"tensorstack.dev/virtualserver/pkg/controller/virtualserver"
 	"tensorstack.dev/virtualserver/pkg/generated/clientset/versioned"
 	"tensorstack.dev/virtualserver/pkg/kubevirt"
+	"tensorstack.dev/virtualserver/pkg/version"
 )
 
 // DefaultWorkers is the number of VirtualServers that are reconciled at the same time.
@@ -128,7 +129,7 @@ func newClients(config Config) (virtualserver.Clients, error) {
 
 func userAgent(config *rest.Config, part string) *rest.Config {
 	config = rest.CopyConfig(config)
-	config.UserAgent = kubevirt.FieldManager + "/" + part
+	config.UserAgent = version.UserAgent(kubevirt.FieldManager, part)
 	return config
 }
 

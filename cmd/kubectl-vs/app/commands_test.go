@@ -20,7 +20,7 @@ import (
 
 func TestEveryCommandSaysWhatItDoesAndHow(t *testing.T) {
 	root := NewCommand(discard())
-	require.Len(t, root.Commands(), 19)
+	require.Len(t, root.Commands(), 20)
 	for _, command := range root.Commands() {
 		assert.NotEmpty(t, command.Short, command.Name())
 		assert.Contains(t, command.Example, "kubectl vs", command.Name())

@@ -67,7 +67,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.sshCommand(),
 		s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
 		s.createCommand(), s.virtCommand(), s.heldCommand(),
-		s.backupCommand(), s.restoreCommand(), s.supportBundleCommand(),
+		s.backupCommand(), s.restoreCommand(), s.supportBundleCommand(), s.versionCommand(),
 	)
 	for _, command := range root.Commands() {
 		command.RunE = s.inWords(command.RunE)

@@ -4,7 +4,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +17,7 @@ import (
 	"tensorstack.dev/virtualserver/cmd/virtualserver-apiserver/app/options"
 	"tensorstack.dev/virtualserver/pkg/apiserver"
 	"tensorstack.dev/virtualserver/pkg/etcd"
+	"tensorstack.dev/virtualserver/pkg/version"
 )
 
 // NewCommand returns the command. The server runs until the context ends.
@@ -29,7 +29,7 @@ func NewCommand(ctx context.Context) *cobra.Command {
 		Long: "An extension API server for VirtualServers, which are virtual machines on KubeVirt. It is registered with an " +
 			"APIService, keeps its objects in an etcd of its own, and runs the controllers that keep a VirtualMachine, a " +
 			"DataVolume, a Secret and a Service for each of them.",
-		Version:      version(),
+		Version:      version.Get().Version,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(*cobra.Command, []string) error {
@@ -56,19 +56,11 @@ func NewCommand(ctx context.Context) *cobra.Command {
 	return cmd
 }
 
-// version is the version of the module that was built, and the commit if it is known.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
-}
-
 // Run serves until the context ends, and then shuts down in order: controllers, streams, requests, store. The options
 // must be valid.
 func Run(ctx context.Context, o *options.Options) error {
-	klog.FromContext(ctx).Info("Starting virtualserver-apiserver", "version", version())
+	build := version.Get()
+	klog.FromContext(ctx).Info("Starting virtualserver-apiserver", "version", build.Version, "revision", build.Revision)
 	if o.Store.DataDir == "" {
 		return serve(ctx, o)
 	}
