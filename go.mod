@@ -3,6 +3,7 @@ module tensorstack.dev/virtualserver
 go 1.26.0
 
 require (
+	github.com/GehirnInc/crypt v0.0.0-20230320061759-8cc1b52080c5
 	github.com/container-storage-interface/spec v1.12.0
 	github.com/distribution/reference v0.6.0
 	github.com/go-logr/logr v1.4.4

@@ -3,6 +3,7 @@ package docs
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ const pageTimeout = 15 * time.Minute
 // would after "make up". The pages use the namespace default and clean up after themselves, so they run one after another.
 func TestCommandsOfTheDocumentation(t *testing.T) {
 	e := framework.New(t)
+	awaitNoOthers(e)
 	pages, err := filepath.Glob(filepath.Join(e.Root(), "docs", "*.md"))
 	require.NoError(t, err)
 	pages = append([]string{filepath.Join(e.Root(), "README.md")}, pages...)
@@ -42,6 +44,16 @@ func TestCommandsOfTheDocumentation(t *testing.T) {
 		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, e, script) })
 	}
 	require.Greater(t, commands, 20, "the documentation has commands")
+}
+
+// awaitNoOthers waits for the namespaces of other tests to be gone: a page on the whole cluster would tell of what is being deleted.
+func awaitNoOthers(e *framework.Environment) {
+	e.Within(pageTimeout, "namespaces of other tests are gone", func() error {
+		if left := e.MustKubectl("get", "namespaces", "--field-selector=status.phase=Terminating", "-o", "name"); left != "" {
+			return fmt.Errorf("being deleted: %s", strings.Join(strings.Fields(left), " "))
+		}
+		return nil
+	})
 }
 
 func bashBlocks(page string) string {

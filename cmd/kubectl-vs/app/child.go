@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -38,24 +39,56 @@ func (s *session) runChild(ctx context.Context, prefix, program string, argument
 	}
 	// Ctrl-C reaches the program too, since it is in our process group. It decides itself what that means, and we stay until it
 	// ends. Other signals may have been sent to us alone.
-	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	ctx, stop := untilSignal(context.WithoutCancel(ctx), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	defer s.keepTerminal()()
 	child := exec.CommandContext(ctx, program, arguments...)
 	child.Env = append(os.Environ(), "KUBECONFIG="+strings.Join(append([]string{file}, s.kubeconfigs()...), string(os.PathListSeparator)))
 	child.Stdin, child.Stdout, child.Stderr = s.In, s.Out, s.ErrOut
-	politely(child)
+	endInOrder(ctx, child)
 	return child.Run()
 }
 
-// politely lets a program put its things in order, such as the terminal, when its context ends.
-func politely(command *exec.Cmd) {
+// endInOrder lets a program put its things in order, such as the terminal, when its context ends.
+func endInOrder(ctx context.Context, command *exec.Cmd) {
 	command.WaitDelay = childPatience
 	command.Cancel = func() error {
-		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		signal := syscall.SIGTERM
+		// Ctrl-\ has reached the program already, which is to end of it, and of nothing that overtakes it.
+		if ended, ok := errors.AsType[endedBySignal](context.Cause(ctx)); ok && ended.Signal == syscall.SIGQUIT {
+			signal = syscall.SIGQUIT
+		}
+		if err := command.Process.Signal(signal); err != nil {
 			return command.Process.Kill()
 		}
 		return nil
+	}
+}
+
+// endedBySignal is why a context has ended.
+type endedBySignal struct{ os.Signal }
+
+// Error implements error.
+func (e endedBySignal) Error() string { return "signal: " + e.String() }
+
+// untilSignal is signal.NotifyContext with the signal as the cause.
+func untilSignal(ctx context.Context, signals ...os.Signal) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case got := <-received:
+			cancel(endedBySignal{got})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(received)
+		cancel(nil)
+		<-stopped
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 func TestEveryCommandSaysWhatItDoesAndHow(t *testing.T) {
 	root := NewCommand(discard())
-	require.Len(t, root.Commands(), 20)
+	require.Len(t, root.Commands(), 21)
 	for _, command := range root.Commands() {
 		assert.NotEmpty(t, command.Short, command.Name())
 		assert.Contains(t, command.Example, "kubectl vs", command.Name())
@@ -75,7 +75,7 @@ func TestCreatePrintsWithoutAServer(t *testing.T) {
 	assert.Equal(t, v1beta1.GPU{Type: "nvidia.com/A100", Count: 2}, *vs.Spec.Resources.GPU)
 	assert.Equal(t, "20Gi", vs.Spec.Storage.Root.PVC.Size.String())
 	assert.Equal(t, "fast", *vs.Spec.Storage.Root.PVC.StorageClassName)
-	assert.Equal(t, defaultImage, vs.Spec.Storage.Root.Source.HTTP.URL)
+	assert.Contains(t, vs.Spec.Storage.Root.Source.HTTP.URL, "ubuntu-24.04")
 	assert.Equal(t, []int32{22, 80}, vs.Spec.Network.TCP)
 	assert.Equal(t, []int32{53}, vs.Spec.Network.UDP)
 	assert.Equal(t, v1beta1.RunStrategyManual, vs.Spec.RunStrategy)

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,10 +19,11 @@ import (
 
 	"tensorstack.dev/virtualserver/cmd/kubectl-vs/await"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/images"
 )
 
-// defaultImage is the cloud image that "kubectl vs create" takes if none is named: the current Ubuntu LTS.
-const defaultImage = "https://cloud-images.ubuntu.com/releases/noble/release/ubuntu-24.04-server-cloudimg-amd64.img"
+// defaultImage is what "kubectl vs create" takes if no image is named: the current Ubuntu LTS.
+const defaultImage = "ubuntu:24.04"
 
 // wish is a machine as the flags of "kubectl vs create" describe it.
 type wish struct {
@@ -36,6 +39,7 @@ type wish struct {
 type creation struct {
 	*session
 	wish
+	loginFlags
 	wait    bool
 	timeout time.Duration
 	dryRun  string
@@ -47,7 +51,7 @@ func (s *session) createCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Create a machine from flags",
-		Example: "  kubectl vs create my-vs --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
+		Example: "  kubectl vs create my-vs --image debian:13 --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
 		Args:    cobra.MatchAll(cobra.ExactArgs(1), firstIsName),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return c.run(command.Context(), arguments[0])
@@ -57,7 +61,8 @@ func (s *session) createCommand() *cobra.Command {
 	flags.Int32Var(&c.cores, "cores", 1, "number of CPU cores")
 	flags.StringVar(&c.memory, "memory", "2Gi", "memory of the guest")
 	flags.StringVar(&c.disk, "disk", "10Gi", "size of the root disk")
-	flags.StringVar(&c.image, "image", defaultImage, "URL of the image: http(s):// or docker://")
+	flags.StringVar(&c.image, "image", defaultImage, "name of an image, see \"kubectl vs images\", or its URL: http(s):// or docker://")
+	c.loginFlags.add(flags)
 	flags.StringVar(&c.storageClass, "storage-class", "", "StorageClass of the root disk; the cluster's default if empty")
 	flags.StringVar(&c.strategy, "run-strategy", "Always", "Always, RerunOnFailure, Manual or Halted")
 	flags.StringVar(&c.cloudInit, "cloud-init", "", "file with cloud-init user data")
@@ -86,18 +91,28 @@ func (c *creation) run(ctx context.Context, name string) error {
 	}
 	// As kubectl does: a namespace from the kubeconfig is not written into a file that is meant for others.
 	vs.Namespace = text(c.flags.Namespace)
+	access, err := c.access(c.In, c.cloudInit != "")
+	if err != nil {
+		return err
+	}
+	var imageUser string
+	if vs.Spec.Storage.Root.Source, imageUser, err = c.chooseImage(ctx); err != nil {
+		return err
+	}
+	if c.cloudInit == "" { // It may make another user.
+		access.ImageUser = imageUser
+	}
+	secrets, err := access.Apply(vs)
+	if err != nil {
+		return err
+	}
 	if c.dryRun != "client" {
-		client, err := c.client()
-		if err != nil {
+		if vs, err = c.make(ctx, vs, secrets); err != nil {
 			return err
 		}
-		options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
-		if c.dryRun == "server" {
-			options.DryRun = []string{metav1.DryRunAll}
-		}
-		if vs, err = client.Create(ctx, vs, options); err != nil {
-			return err
-		}
+	}
+	if c.dryRun == "none" {
+		fmt.Fprintln(c.ErrOut, c.howToLogIn(name, access, c.cloudInit != ""))
 	}
 	if c.wait && c.dryRun == "none" {
 		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, await.Created); err != nil {
@@ -111,11 +126,71 @@ func (c *creation) run(ctx context.Context, name string) error {
 	if c.dryRun == "none" {
 		return printer.PrintObj(vs, c.Out)
 	}
+	for _, secret := range secrets {
+		if err := printer.PrintObj(secret, c.Out); err != nil {
+			return err
+		}
+	}
 	planned, err := plan(vs)
 	if err != nil {
 		return err
 	}
 	return printer.PrintObj(planned, c.Out)
+}
+
+// make makes the machine, or has the server check it, with the Secrets that it needs.
+func (c *creation) make(ctx context.Context, vs *v1beta1.VirtualServer, secrets []*corev1.Secret) (*v1beta1.VirtualServer, error) {
+	client, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	core, err := c.kubernetes()
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := c.namespace()
+	if err != nil {
+		return nil, err
+	}
+	options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
+	if c.dryRun == "server" {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	undo, err := makeSecrets(ctx, core, namespace, secrets, options.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	made, err := client.Create(ctx, vs, options)
+	if err != nil {
+		undo(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	if c.dryRun == "none" {
+		err = ownSecrets(ctx, core, made, secrets)
+	}
+	return made, err
+}
+
+// chooseImage returns where the root disk comes from, and the user that the image has if that is known.
+func (c *creation) chooseImage(ctx context.Context) (cdiv1.DataVolumeSource, string, error) {
+	if !images.IsName(c.image) {
+		return sourceOf(c.image), "", nil
+	}
+	catalogue := images.Default()
+	if c.dryRun != "client" {
+		client, err := c.kubernetes()
+		if err != nil {
+			return cdiv1.DataVolumeSource{}, "", err
+		}
+		if catalogue, err = catalogueOf(ctx, client); err != nil {
+			return cdiv1.DataVolumeSource{}, "", err
+		}
+	}
+	choice, err := catalogue.Find(c.image)
+	if err != nil {
+		return cdiv1.DataVolumeSource{}, "", fmt.Errorf("--image: %w", err)
+	}
+	return choice.Source(), choice.Image.User, nil
 }
 
 // plan is a machine that does not exist, as one would write it down: without a status and without what the server would fill in for
@@ -141,6 +216,7 @@ func (c *creation) printerOfCreated() (printers.ResourcePrinter, error) {
 	return c.printer.ToPrinter()
 }
 
+// virtualServer is the machine without its image, and without what its user needs to log in.
 func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
 	memory, err := parseQuantity("memory", w.memory)
 	if err != nil {
@@ -153,7 +229,7 @@ func (w *wish) virtualServer(name string) (*v1beta1.VirtualServer, error) {
 	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.VirtualServerSpec{
 		RunStrategy: v1beta1.RunStrategy(w.strategy),
 		Resources:   v1beta1.Resources{CPU: v1beta1.CPU{Cores: intstr.FromInt32(w.cores)}, Memory: memory},
-		Storage:     v1beta1.Storage{Root: v1beta1.RootDisk{PVC: v1beta1.RootDiskClaim{Size: disk}, Source: sourceOf(w.image)}},
+		Storage:     v1beta1.Storage{Root: v1beta1.RootDisk{PVC: v1beta1.RootDiskClaim{Size: disk}}},
 		Network:     v1beta1.Network{TCP: w.tcp, UDP: w.udp},
 	}}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))

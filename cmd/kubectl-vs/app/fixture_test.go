@@ -18,6 +18,13 @@ import (
 // run runs a command that needs no server, and returns what it printed.
 func run(t *testing.T, arguments ...string) (stdout string, err error) {
 	t.Helper()
+	t.Setenv("HOME", t.TempDir()) // Whoever runs the tests may have keys.
+	return runAtHome(t, arguments...)
+}
+
+// runAtHome is run with the home that the test has set.
+func runAtHome(t *testing.T, arguments ...string) (stdout string, err error) {
+	t.Helper()
 	t.Setenv("KUBECONFIG", t.TempDir()+"/none")
 	out, errOut := &bytes.Buffer{}, &bytes.Buffer{}
 	command := NewCommand(genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: errOut})

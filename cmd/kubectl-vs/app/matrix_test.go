@@ -47,7 +47,7 @@ func ofOneMachine(t *testing.T) map[string]struct {
 
 func TestEveryCommandOfOneMachineIsInTheMatrix(t *testing.T) {
 	// They make one, run another program, are about those that are not served, and are about all.
-	known := []string{"create", "virt", "held", "backup", "restore", "support-bundle", "version"}
+	known := []string{"create", "virt", "held", "backup", "restore", "support-bundle", "version", "images"}
 	for _, test := range ofOneMachine(t) {
 		known = append(known, test.arguments[0])
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tensorstack.dev/virtualserver/cmd/kubectl-vs/login"
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
@@ -90,9 +91,23 @@ func (s *session) runSSH(ctx context.Context, ssh string, vs *v1beta1.VirtualSer
 	if timeout := text(s.flags.Timeout); timeout != "" && timeout != "0" {
 		proxy = append(proxy, "--request-timeout", timeout) // A kubeconfig has no room for it.
 	}
+	if user == "" {
+		user = loginUser(vs)
+	}
 	target := sshTarget{user: user, namespace: vs.Namespace, name: vs.Name, key: hostKeyAlias(vs), knownHosts: knownHosts}
 	target.proxy = append(proxy, "port-forward", "--stdio", "--namespace", vs.Namespace, vs.Name, fmt.Sprint(port))
 	return s.runChild(ctx, "", ssh, target.arguments(more)...)
+}
+
+// loginUser is the user to log in as if none is named: the one that the machine was made for. Empty leaves it to ssh.
+func loginUser(vs *v1beta1.VirtualServer) string {
+	if user := vs.Annotations[v1beta1.AnnotationLoginUser]; login.CheckUser(user) == nil {
+		return user
+	}
+	if keys := vs.Spec.SSHKeys; keys != nil && len(keys.Users) > 0 {
+		return keys.Users[0]
+	}
+	return ""
 }
 
 // hostKeyAlias is the name under which ssh remembers the key of a machine. Another machine of the same name is another one. A root

@@ -184,7 +184,7 @@ func (s *session) startViewer(ctx context.Context, host, port string) (<-chan er
 		}
 		command := exec.CommandContext(ctx, path, known.arguments(host, port)...)
 		command.Stderr = s.ErrOut
-		politely(command)
+		endInOrder(ctx, command)
 		if known.leaves {
 			return nil, command.Run()
 		}
