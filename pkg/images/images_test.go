@@ -2,11 +2,15 @@ package images
 
 import (
 	"net/url"
+	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 func TestCatalogueThatIsBuiltIn(t *testing.T) {
@@ -111,4 +115,15 @@ func TestIsName(t *testing.T) {
 	for text, want := range map[string]bool{"ubuntu": true, "ubuntu:24.04": true, "https://x/y": false, "docker://x/y": false} {
 		assert.Equal(t, want, IsName(text), text)
 	}
+}
+
+// What administrators begin with is what the plugin has.
+func TestManifestHasTheSameImages(t *testing.T) {
+	manifest, err := os.ReadFile("../../artifacts/images/images.yaml")
+	require.NoError(t, err)
+	published := &corev1.ConfigMap{}
+	first, _, _ := strings.Cut(string(manifest), "\n---\n")
+	require.NoError(t, yaml.UnmarshalStrict([]byte(first+"\n"), published))
+	assert.Equal(t, ConfigMapNamespace+"/"+ConfigMapName, published.Namespace+"/"+published.Name)
+	assert.Equal(t, string(builtIn), published.Data[ConfigMapKey])
 }
