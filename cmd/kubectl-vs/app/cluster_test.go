@@ -105,7 +105,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuses is a 403, as kube-apiserver words it, for what the user must not do.
 func (c *cluster) refuses(method, resource string, parts []string) error {
-	verb := map[string]string{http.MethodGet: "get", http.MethodPost: "create"}[method]
+	verb := map[string]string{http.MethodGet: "get", http.MethodPost: "create", http.MethodPatch: "patch"}[method]
 	if len(parts) < 4 && verb == "get" {
 		verb = "list"
 	}

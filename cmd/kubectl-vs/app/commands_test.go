@@ -20,7 +20,7 @@ import (
 
 func TestEveryCommandSaysWhatItDoesAndHow(t *testing.T) {
 	root := NewCommand(discard())
-	require.Len(t, root.Commands(), 21)
+	require.Len(t, root.Commands(), 27)
 	for _, command := range root.Commands() {
 		assert.NotEmpty(t, command.Short, command.Name())
 		assert.Contains(t, command.Example, "kubectl vs", command.Name())
@@ -51,6 +51,11 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 		"an unknown format of stop":    {[]string{"stop", "my-vs", "-o", "picture"}, "unable to match a printer"},
 		"an unknown format of status":  {[]string{"status", "my-vs", "-o", "picture"}, "unable to match a printer"},
 		"an unknown format of create":  {[]string{"create", "my-vs", "-o", "picture"}, "unable to match a printer"},
+		"nothing to resize":            {[]string{"resize", "my-vs"}, "say what to change: --cores, --memory or --disk"},
+		"a size that is none":          {[]string{"resize", "my-vs", "--memory", "8GB"}, "--memory"},
+		"fewer cores than none":        {[]string{"resize", "my-vs", "--cores", "-1"}, "--cores: -1 is no number of cores"},
+		"a copy from here to here":     {[]string{"scp", "a", "./b:c"}, "no file is in a machine"},
+		"a copy between two machines":  {[]string{"scp", "a:x", "b:y"}, "one machine at a time"},
 		"a template without a format":  {[]string{"stop", "my-vs", "--template={{"}, "template"},
 		"an unknown format":            {[]string{"create", "my-vs", "--dry-run=client", "-o", "picture"}, "unable to match a printer"},
 	} {

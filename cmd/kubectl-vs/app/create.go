@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -155,6 +156,12 @@ func (c *creation) make(ctx context.Context, vs *v1beta1.VirtualServer, secrets 
 	options := metav1.CreateOptions{FieldManager: "kubectl-vs"}
 	if c.dryRun == "server" {
 		options.DryRun = []string{metav1.DryRunAll}
+	}
+	if len(secrets) > 0 {
+		// Else it would be the Secrets of which there are some already.
+		if _, err := client.Get(ctx, vs.Name, metav1.GetOptions{}); err == nil {
+			return nil, apierrors.NewAlreadyExists(v1beta1.Resource("virtualservers"), vs.Name)
+		}
 	}
 	undo, err := makeSecrets(ctx, core, namespace, secrets, options.DryRun)
 	if err != nil {

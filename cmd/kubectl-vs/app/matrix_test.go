@@ -38,6 +38,8 @@ func ofOneMachine(t *testing.T) map[string]struct {
 		"screenshot":   {[]string{"vnc", "my-vs", "--screenshot", screen}, "get virtualservers/vnc"},
 		"port-forward": {[]string{"port-forward", "my-vs", "0:80"}, "get virtualservers/portforward"},
 		"ssh":          {[]string{"ssh", "ann@my-vs"}, "get virtualservers/portforward"},
+		"scp":          {[]string{"scp", "notes.txt", "ann@my-vs:"}, "get virtualservers/portforward"},
+		"resize":       {[]string{"resize", "my-vs", "--cores", "2"}, "patch virtualservers"},
 		"status":       {[]string{"status", "my-vs"}, "get virtualservers"},
 		"why":          {[]string{"why", "my-vs"}, "get virtualservers"},
 		"events":       {[]string{"events", "my-vs"}, "list events"},
@@ -46,8 +48,8 @@ func ofOneMachine(t *testing.T) map[string]struct {
 }
 
 func TestEveryCommandOfOneMachineIsInTheMatrix(t *testing.T) {
-	// They make one, run another program, are about those that are not served, and are about all.
-	known := []string{"create", "virt", "held", "backup", "restore", "support-bundle", "version", "images"}
+	// They make one, run another program, are about those that are not served, and are about all or none.
+	known := []string{"create", "virt", "get", "describe", "edit", "delete", "held", "backup", "restore", "support-bundle", "version", "images"}
 	for _, test := range ofOneMachine(t) {
 		known = append(known, test.arguments[0])
 	}
@@ -61,6 +63,7 @@ var apiWords = regexp.MustCompile(`\b[1-5]\d\d [A-Z]|\?|takeOver|wait=|SECONDS|/
 
 func TestAMachineThatIsMissing(t *testing.T) {
 	program(t, "ssh", "echo it must not run")
+	program(t, "scp", "echo it must not run")
 	here, far := newCluster(t, machine()), newCluster(t)
 	for name, test := range ofOneMachine(t) {
 		for where, in := range map[string]struct {
@@ -81,18 +84,19 @@ func TestAMachineThatIsMissing(t *testing.T) {
 
 func TestAMachineThatIsForbidden(t *testing.T) {
 	program(t, "ssh", "echo it must not run")
+	program(t, "scp", "echo it must not run")
 	for name, test := range ofOneMachine(t) {
 		for _, right := range []string{"get virtualservers", test.right} {
 			t.Run(name+" without "+right, func(t *testing.T) {
 				here := newCluster(t, machine())
 				here.forbidden = []string{right}
 				got := here.runs(t, nil, test.arguments...)
-				if name := test.arguments[0]; right == "get virtualservers" && (name == "console" || name == "vnc") {
-					assert.NotContains(t, got.err, "Forbidden", "the right to the stream is enough")
+				if name := test.arguments[0]; right == "get virtualservers" && slices.Contains([]string{"console", "vnc", "resize"}, name) {
+					assert.NotContains(t, got.err, "Forbidden", "the right to the stream or to the change is enough")
 					return
 				}
 				assert.Equal(t, 1, got.code)
-				assert.Regexp(t, `^Error from server \(Forbidden\): .*User "ann" cannot (get|create|list) resource ".*" in the namespace "team"$`, got.err)
+				assert.Regexp(t, `^Error from server \(Forbidden\): .*User "ann" cannot (get|create|list|patch) resource ".*" in the namespace "team"$`, got.err)
 				assert.Empty(t, got.out)
 			})
 		}
@@ -112,7 +116,8 @@ func TestAWaitThatIsForbidden(t *testing.T) {
 
 func TestAMachineThatIsStopped(t *testing.T) {
 	program(t, "ssh", "echo it must not run")
-	reads := []string{"status", "why", "events"}
+	program(t, "scp", "echo it must not run")
+	reads := []string{"status", "why", "events", "resize"}
 	for name, test := range ofOneMachine(t) {
 		t.Run(name, func(t *testing.T) {
 			here := newCluster(t, machine(is(v1beta1.StatusStopped, "Run strategy is Halted; use start to run the machine.")))
@@ -132,6 +137,7 @@ func TestAMachineThatIsStopped(t *testing.T) {
 // Every answer that a server may give, at every command that opens a stream, speaks in words of the command line.
 func TestAStreamThatIsRefused(t *testing.T) {
 	program(t, "ssh", "echo it must not run")
+	program(t, "scp", "echo it must not run")
 	for name, refusal := range map[string]struct {
 		err  error
 		want string
@@ -145,7 +151,7 @@ func TestAStreamThatIsRefused(t *testing.T) {
 		"starting": {refusedBecause(http.StatusBadRequest, "not up yet (Starting)", v1beta1.CauseMachineStarting),
 			`Error from server (BadRequest): virtualservers.tensorstack.dev "my-vs": not up yet (Starting)`},
 	} {
-		for _, command := range []string{"console", "vnc", "port-forward", "ssh"} {
+		for _, command := range []string{"console", "vnc", "port-forward", "ssh", "scp"} {
 			t.Run(name+" "+command, func(t *testing.T) {
 				here := newCluster(t, machine())
 				here.open = func(string) error { return refusal.err }
@@ -228,13 +234,13 @@ func TestEveryFlagThatIsNamedExists(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		for _, use := range regexp.MustCompile(`kubectl vs (?:-n \S+ )?([a-z-]+)([^\n]*)`).FindAllStringSubmatch(named[name].Example, -1) {
-			require.Contains(t, named, use[1])
-			if use[1] == "virt" {
-				continue
-			}
-			// A command may have commands of its own.
+			// A command may have commands of its own, and other names.
 			used, _, err := root.Find(strings.Fields(use[1] + use[2]))
 			require.NoError(t, err, use[0])
+			require.NotSame(t, root, used, use[0])
+			if used.DisableFlagParsing {
+				continue // Its flags are another program's.
+			}
 			for _, flag := range regexp.MustCompile(`(?:^| )--([a-z-]+)`).FindAllStringSubmatch(use[2], -1) {
 				assert.NotNil(t, used.Flags().Lookup(flag[1]), "%s --%s", used.CommandPath(), flag[1])
 			}

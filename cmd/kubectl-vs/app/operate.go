@@ -29,6 +29,10 @@ type operation struct {
 	body func() any
 	// check refuses flags that make no sense, before anything is asked of the server. It may be nil.
 	check func() error
+	// needless says that the machine is where the operation leads, and in which words; nil for one that is never needless.
+	needless func(before *v1beta1.VirtualServer) (string, bool)
+	// ifNeeded is the flag that makes a needless operation no error.
+	ifNeeded bool
 
 	wait    bool
 	timeout time.Duration
@@ -42,7 +46,8 @@ func (s *session) startCommand() *cobra.Command {
 		return await.Running(paused)
 	}}
 	o.body = func() any { return &v1beta1.StartOptions{Paused: paused, DryRun: o.dryRuns()} }
-	command := o.command("start NAME", "Start a machine", "  kubectl vs start my-vs --wait")
+	o.needless = func(vs *v1beta1.VirtualServer) (string, bool) { return "runs already", await.RunsAlready(vs) }
+	command := o.command("start NAME", "Start a machine", "  kubectl vs start my-vs --wait\n  kubectl vs start my-vs --if-needed")
 	command.Flags().BoolVar(&paused, "paused", false, "start the machine paused")
 	return command
 }
@@ -53,6 +58,7 @@ func (s *session) stopCommand() *cobra.Command {
 	o := &operation{session: s, subresource: "stop", past: "stopping", goal: func(before *v1beta1.VirtualServer) await.Goal {
 		return await.Stopped(before.Status.VM.InstanceUID)
 	}}
+	o.needless = func(vs *v1beta1.VirtualServer) (string, bool) { return "is stopped already", await.IsStopped(vs) }
 	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
@@ -96,6 +102,9 @@ func (o *operation) command(use, short, example string) *cobra.Command {
 	command.Flags().BoolVar(&o.wait, "wait", false, "wait until the machine is there, and show progress")
 	command.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait at most")
 	command.Flags().StringVar(&o.dryRun, "dry-run", "none", `"server" checks the operation without carrying it out`)
+	if o.needless != nil {
+		command.Flags().BoolVar(&o.ifNeeded, "if-needed", false, "succeed if there is nothing to do")
+	}
 	o.printer.AddFlags(command)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		return o.run(command.Context(), arguments[0])
@@ -119,6 +128,11 @@ func (o *operation) run(ctx context.Context, name string) error {
 	before, err := o.get(ctx, name)
 	if err != nil {
 		return err
+	}
+	if o.ifNeeded {
+		if says, needless := o.needless(before); needless {
+			return o.printNeedless(before, says, printer)
+		}
 	}
 	body, err := json.Marshal(o.body())
 	if err != nil {
@@ -182,6 +196,16 @@ func (o *operation) print(ctx context.Context, name string, before *v1beta1.Virt
 		line += fmt.Sprintf(", run strategy %s -> %s", from, to)
 	}
 	_, err = fmt.Fprintln(o.Out, line)
+	return err
+}
+
+// printNeedless says that nothing was done.
+func (o *operation) printNeedless(vs *v1beta1.VirtualServer, says string, printer printers.ResourcePrinter) error {
+	if printer != nil {
+		vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
+		return printer.PrintObj(vs, o.Out)
+	}
+	_, err := fmt.Fprintf(o.Out, "virtualserver/%s %s\n", vs.Name, says)
 	return err
 }
 

@@ -66,7 +66,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		s.startCommand(), s.stopCommand(), s.restartCommand(), s.pauseCommand(), s.unpauseCommand(),
 		s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.sshCommand(),
 		s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
-		s.createCommand(), s.imagesCommand(), s.virtCommand(), s.heldCommand(),
+		s.createCommand(), s.imagesCommand(), s.getCommand(), s.describeCommand(), s.editCommand(), s.resizeCommand(), s.deleteCommand(),
+		s.scpCommand(), s.virtCommand(), s.heldCommand(),
 		s.backupCommand(), s.restoreCommand(), s.supportBundleCommand(), s.versionCommand(),
 	)
 	for _, command := range root.Commands() {

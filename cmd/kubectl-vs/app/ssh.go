@@ -58,33 +58,43 @@ func (s *session) ssh(ctx context.Context, user, name string, port uint16, timeo
 	if err != nil {
 		return fmt.Errorf("the local ssh is needed: %w", err)
 	}
-	if _, err := s.get(ctx, name); err != nil {
-		return err
-	}
-	connection, err := s.openWhenUp(ctx, opening{name: name, path: portPath(port), timeout: timeout, forPort: true})
+	target, err := s.sshTarget(ctx, user, name, port, timeout)
 	if err != nil {
 		return err
 	}
+	return s.runChild(ctx, "", ssh, target.arguments(more)...)
+}
+
+// sshTarget waits until the machine can be reached, and says how. ssh itself runs this program again, which carries its bytes to the
+// machine.
+func (s *session) sshTarget(ctx context.Context, user, name string, port uint16, timeout time.Duration) (*sshTarget, error) {
+	if _, err := s.get(ctx, name); err != nil {
+		return nil, err
+	}
+	connection, err := s.openWhenUp(ctx, opening{name: name, path: portPath(port), timeout: timeout, forPort: true})
+	if err != nil {
+		return nil, err
+	}
 	if err := connection.Close(); err != nil {
-		return err
+		return nil, err
 	}
 	// Only now it is known which run of the machine it is.
 	vs, err := s.get(ctx, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.runSSH(ctx, ssh, vs, user, port, more)
+	return s.targetOf(vs, user, port)
 }
 
-// runSSH runs ssh for a machine that can be reached. ssh itself runs this program again, which carries its bytes to the machine.
-func (s *session) runSSH(ctx context.Context, ssh string, vs *v1beta1.VirtualServer, user string, port uint16, more []string) error {
+// targetOf says how ssh reaches a machine.
+func (s *session) targetOf(vs *v1beta1.VirtualServer, user string, port uint16) (*sshTarget, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	knownHosts, err := knownHosts()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// That program connects by the kubeconfig that ssh gets.
 	proxy := []string{self}
@@ -94,9 +104,9 @@ func (s *session) runSSH(ctx context.Context, ssh string, vs *v1beta1.VirtualSer
 	if user == "" {
 		user = loginUser(vs)
 	}
-	target := sshTarget{user: user, namespace: vs.Namespace, name: vs.Name, key: hostKeyAlias(vs), knownHosts: knownHosts}
+	target := &sshTarget{user: user, namespace: vs.Namespace, name: vs.Name, key: hostKeyAlias(vs), knownHosts: knownHosts}
 	target.proxy = append(proxy, "port-forward", "--stdio", "--namespace", vs.Namespace, vs.Name, fmt.Sprint(port))
-	return s.runChild(ctx, "", ssh, target.arguments(more)...)
+	return target, nil
 }
 
 // loginUser is the user to log in as if none is named: the one that the machine was made for. Empty leaves it to ssh.
@@ -149,21 +159,35 @@ func (s *session) completeLogin(command *cobra.Command, arguments []string, pref
 // arguments are ssh's own. Of several values for an option ssh takes the first, so the user's stand before the defaults. A key that
 // is new is accepted: the way to the machine is that of the cluster's API, and ends at the machine that has this UID.
 func (t *sshTarget) arguments(more []string) []string {
-	quoted := make([]string, len(t.proxy))
-	for i, word := range t.proxy {
-		quoted[i] = "'" + strings.ReplaceAll(strings.ReplaceAll(word, "%", "%%"), "'", `'\''`) + "'"
-	}
-	arguments := []string{"-o", "ProxyCommand=" + strings.Join(quoted, " "), "-o", "HostKeyAlias=" + t.key}
+	arguments := t.way()
 	if t.user != "" {
 		arguments = append(arguments, "-l", t.user)
 	}
 	options, remote := splitSSH(more)
 	arguments = append(arguments, options...)
-	arguments = append(arguments,
-		"-o", `UserKnownHostsFile="`+strings.ReplaceAll(filepath.ToSlash(t.knownHosts), "%", "%%")+`"`, "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR",
-		"vs."+t.name+"."+t.namespace)
-	return append(arguments, remote...)
+	arguments = append(arguments, t.defaults()...)
+	return append(append(arguments, t.host()), remote...)
 }
+
+// way are the options that lead to the machine.
+func (t *sshTarget) way() []string {
+	quoted := make([]string, len(t.proxy))
+	for i, word := range t.proxy {
+		quoted[i] = "'" + strings.ReplaceAll(strings.ReplaceAll(word, "%", "%%"), "'", `'\''`) + "'"
+	}
+	return []string{"-o", "ProxyCommand=" + strings.Join(quoted, " "), "-o", "HostKeyAlias=" + t.key}
+}
+
+// defaults are options that the user's own may replace.
+func (t *sshTarget) defaults() []string {
+	return []string{
+		"-o", `UserKnownHostsFile="` + strings.ReplaceAll(filepath.ToSlash(t.knownHosts), "%", "%%") + `"`,
+		"-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR",
+	}
+}
+
+// host is what ssh is told to connect to; its proxy does not look at it.
+func (t *sshTarget) host() string { return "vs." + t.name + "." + t.namespace }
 
 // splitSSH tells the options of ssh from the command for the machine.
 func splitSSH(more []string) (options, remote []string) {

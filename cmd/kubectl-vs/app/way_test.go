@@ -350,7 +350,9 @@ while [ $# -gt 0 ]; do case $1 in ProxyCommand=*) echo "${1#ProxyCommand=}" > "$
 			ssh, err := exec.LookPath("ssh")
 			require.NoError(t, err)
 			reached := machine(func(vs *v1beta1.VirtualServer) { vs.Namespace = in })
-			require.NoError(t, s.runSSH(t.Context(), ssh, reached, "", 22, nil))
+			target, err := s.targetOf(reached, "", 22)
+			require.NoError(t, err)
+			require.NoError(t, s.runChild(t.Context(), "", ssh, target.arguments(nil)...))
 
 			proxy, err := os.ReadFile(filepath.Join(keep, "proxy"))
 			require.NoError(t, err)
