@@ -55,6 +55,10 @@ func (s *session) createCommand() *cobra.Command {
 		Example: "  kubectl vs create my-vs --image debian:13 --cores 2 --memory 4Gi --tcp 22,80 --wait\n  kubectl vs create my-vs --dry-run=client -o yaml > my-vs.yaml",
 		Args:    cobra.MatchAll(cobra.ExactArgs(1), firstIsName),
 		RunE: func(command *cobra.Command, arguments []string) error {
+			// Who sits at a terminal wants to see it come up. A script says what it wants.
+			if !command.Flags().Changed("wait") && isTerminal(c.ErrOut) {
+				c.wait = true
+			}
 			return c.run(command.Context(), arguments[0])
 		},
 	}
@@ -71,7 +75,7 @@ func (s *session) createCommand() *cobra.Command {
 	flags.Int32Var(&c.gpuCount, "gpu-count", 1, "number of GPUs")
 	flags.Int32SliceVar(&c.tcp, "tcp", []int32{22}, "TCP ports that a Service exposes")
 	flags.Int32SliceVar(&c.udp, "udp", nil, "UDP ports that a Service exposes")
-	flags.BoolVar(&c.wait, "wait", false, "wait until the machine runs or, under Manual and Halted, can be started, and show progress")
+	flags.BoolVar(&c.wait, "wait", false, "wait until the machine runs or, under Manual and Halted, can be started, and show progress; the default on a terminal")
 	flags.DurationVar(&c.timeout, "timeout", 15*time.Minute, "how long to wait at most")
 	flags.StringVar(&c.dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
 	c.printer.AddFlags(command)
@@ -112,9 +116,6 @@ func (c *creation) run(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if c.dryRun == "none" {
-		fmt.Fprintln(c.ErrOut, c.howToLogIn(name, access, c.cloudInit != ""))
-	}
 	if c.wait && c.dryRun == "none" {
 		if err := c.waitFor(ctx, vs.Name, "creating "+vs.Name, c.timeout, await.Created); err != nil {
 			return err
@@ -125,6 +126,7 @@ func (c *creation) run(ctx context.Context, name string) error {
 	}
 	vs.SetGroupVersionKind(v1beta1.SchemeGroupVersion.WithKind("VirtualServer"))
 	if c.dryRun == "none" {
+		defer fmt.Fprintln(c.ErrOut, c.howToLogIn(name, access, c.cloudInit != ""))
 		return printer.PrintObj(vs, c.Out)
 	}
 	for _, secret := range secrets {

@@ -2,13 +2,11 @@ package app
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
@@ -65,8 +63,7 @@ func (s *session) deleteCommand() *cobra.Command {
 		Short:   "Delete machines with their disks; on a terminal, after a question",
 		Example: "  kubectl vs delete web db\n  kubectl vs delete -l team=blue\n  kubectl vs delete web --interactive=false",
 	}, "delete", func(arguments []string) []string {
-		file, ok := s.In.(*os.File)
-		if !ok || !term.IsTerminal(int(file.Fd())) || saysHowToAsk(arguments) {
+		if !isTerminal(s.In) || saysHowToAsk(arguments) {
 			return nil
 		}
 		return []string{"--interactive"}

@@ -47,7 +47,8 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 			return client.Watch(ctx, options)
 		},
 	}
-	last := ""
+	told := newTeller(s.ErrOut)
+	defer told.end()
 	var inVain await.Verdict
 	_, err = watchtools.UntilWithSync(ctx, source, &v1beta1.VirtualServer{}, nil, func(event watch.Event) (bool, error) {
 		vs, ok := event.Object.(*v1beta1.VirtualServer)
@@ -57,10 +58,7 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 		if event.Type == watch.Deleted {
 			return false, fmt.Errorf("virtualserver %q was deleted", name)
 		}
-		if line := progress(vs); line != last {
-			last = line
-			fmt.Fprintf(s.ErrOut, "%s  %s\n", time.Now().Format(time.TimeOnly), line)
-		}
+		told.tell(vs, time.Now())
 		verdict := judge(vs)
 		if verdict.Why == "" {
 			return verdict.Done, nil
@@ -85,9 +83,9 @@ func (s *session) waitFor(ctx context.Context, name, what string, timeout time.D
 	case apierrors.IsForbidden(context.Cause(ctx)):
 		return context.Cause(ctx)
 	case stopped.Err() != nil:
-		return fmt.Errorf("%s: not waited for any longer (%w), but it goes on; last seen: %s", what, context.Cause(stopped), last)
+		return fmt.Errorf("%s: not waited for any longer (%w), but it goes on; last seen: %s", what, context.Cause(stopped), told.last)
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		return fmt.Errorf("%s: not done after %v, last seen: %s (try: %s)", what, timeout, last, s.again("why", name))
+		return fmt.Errorf("%s: not done after %v, last seen: %s (try: %s)", what, timeout, told.last, s.again("why", name))
 	}
 	return err
 }
