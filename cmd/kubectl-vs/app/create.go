@@ -79,6 +79,7 @@ func (s *session) createCommand() *cobra.Command {
 	flags.DurationVar(&c.timeout, "timeout", 15*time.Minute, "how long to wait at most")
 	flags.StringVar(&c.dryRun, "dry-run", "none", `"client" only prints the object, "server" has it checked too`)
 	c.printer.AddFlags(command)
+	s.completeCreate(command)
 	return command
 }
 
