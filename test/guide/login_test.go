@@ -45,7 +45,10 @@ func TestDebianInTwoCommands(t *testing.T) {
 func publishDebian(e *framework.Environment) {
 	e.T.Helper()
 	catalogue := fmt.Sprintf("images: [{name: lab-debian, user: debian, versions: [{version: \"13\", url: %q}]}]", e.Plane.GuestURL(controlplane.DebianGuest))
-	apply(e, fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":%q,"name":%q},"data":{%q:%q}}`,
-		images.ConfigMapNamespace, images.ConfigMapName, images.ConfigMapKey, catalogue))
-	e.T.Cleanup(func() { e.Kubectl("delete", "configmap", "-n", images.ConfigMapNamespace, images.ConfigMapName) })
+	published := e.Run(fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":%q,"name":%q},"data":{%q:%q}}`,
+		images.ConfigMapNamespace, images.ConfigMapName, images.ConfigMapKey, catalogue), "kubectl", "apply", "-f", "-")
+	require.NoError(e.T, published.Err, published.Stderr)
+	e.T.Cleanup(func() {
+		e.Run("", "kubectl", "delete", "configmap", "-n", images.ConfigMapNamespace, images.ConfigMapName)
+	})
 }

@@ -59,8 +59,9 @@ func TestKubectlVSCreateLetsItsUserLogIn(t *testing.T) {
 // A user without rights in the product's namespace sees the cluster's catalogue, and makes a machine by a name of it.
 func TestKubectlVSImagesOfTheCluster(t *testing.T) {
 	e := framework.New(t)
-	e.MustKubectl("apply", "-f", "artifacts/images/images.yaml")
-	t.Cleanup(func() { e.Kubectl("delete", "-f", "artifacts/images/images.yaml") })
+	published := e.Run("", "kubectl", "apply", "-f", "artifacts/images/images.yaml")
+	require.NoError(t, published.Err, published.Stderr)
+	t.Cleanup(func() { e.Run("", "kubectl", "delete", "-f", "artifacts/images/images.yaml") })
 	user := e.UserWith("newcomer",
 		rbacv1.PolicyRule{APIGroups: []string{"tensorstack.dev"}, Resources: []string{"virtualservers"}, Verbs: []string{"create", "get"}})
 	environ := e.As(user.Kubeconfig)
