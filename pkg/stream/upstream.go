@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -150,7 +151,17 @@ func guestRefusal(server *tensorstack.VirtualServer, call Call, message string) 
 		refused := conflict(server.Name, "nothing listens on port %s of the machine", call.Port)
 		return because(refused, server.Name, metav1.StatusCause{Type: v1beta1.CausePortClosed, Message: refused.ErrStatus.Message})
 	}
+	if slices.ContainsFunc(noAnswer(), func(words string) bool { return strings.Contains(message, words) }) {
+		_, said, _ := strings.Cut(message, "dialing VM: ")
+		silent := "the guest does not answer on its network, as before its system is up: " + said
+		return retryLater(because(apierrors.NewServiceUnavailable(silent), server.Name, metav1.StatusCause{Type: v1beta1.CauseGuestUnreachable, Message: silent}))
+	}
 	return unavailable("the machine cannot be reached: " + message)
+}
+
+// noAnswer are the words in which Linux and Go say that nothing came back from an address.
+func noAnswer() []string {
+	return []string{"no route to host", "network is unreachable", "host is down", "connection timed out", "i/o timeout"}
 }
 
 // nodeRefusal is for a node that virt-api could not dial, for which it answers 500. Source: Dial of handlerDial in the same

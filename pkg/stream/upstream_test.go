@@ -11,8 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // answered is how virt-api writes an error.
@@ -35,9 +38,15 @@ func TestTroubleOfTheNodeAndOfTheGuest(t *testing.T) {
 		call       Call
 		code       int
 		text       string
+		cause      metav1.CauseType
 	}{
-		{name: "a closed port", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: connection refused", code: 409, text: "nothing listens on port 8080/tcp of the machine"},
-		{name: "no way to the guest", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: no route to host", code: 503, text: "no route to host"},
+		{name: "a closed port", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: connection refused", code: 409, text: "nothing listens on port 8080/tcp of the machine", cause: v1beta1.CausePortClosed},
+		{name: "no way to the guest", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: no route to host", code: 503,
+			text: "the guest does not answer on its network, as before its system is up: dial tcp 10.0.0.1:8080: connect: no route to host", cause: v1beta1.CauseGuestUnreachable},
+		{name: "the guest is silent", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: i/o timeout", code: 503, text: "does not answer", cause: v1beta1.CauseGuestUnreachable},
+		{name: "the kernel gave up", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: connection timed out", code: 503, text: "does not answer", cause: v1beta1.CauseGuestUnreachable},
+		{name: "no network", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: network is unreachable", code: 503, text: "does not answer", cause: v1beta1.CauseGuestUnreachable},
+		{name: "the port is reset", call: port, said: "dialing VM: dial tcp 10.0.0.1:8080: connect: connection reset by peer", code: 503, text: "the machine cannot be reached"},
 		{name: "the node is away", call: Call{Kind: Console}, said: "dialing virt-handler: dial tcp 10.0.0.2:8186: connect: connection refused", code: 503, text: "the node of the machine cannot be reached"},
 		{name: "the node hangs up", call: Call{Kind: USBRedir}, said: "dialing virt-handler: EOF", code: 503, text: "the node"},
 		{name: "the node refuses a console", call: Call{Kind: Console}, said: "dialing virt-handler: websocket: bad handshake", code: 503, text: "the node"},
@@ -52,6 +61,9 @@ func TestTroubleOfTheNodeAndOfTheGuest(t *testing.T) {
 			assert.ErrorContains(t, err, test.text)
 			_, retry := apierrors.SuggestsClientDelay(err)
 			assert.Equal(t, test.code == 503, retry)
+			for _, cause := range []metav1.CauseType{v1beta1.CausePortClosed, v1beta1.CauseGuestUnreachable} {
+				assert.Equal(t, test.cause == cause, apierrors.HasStatusCause(err, cause), cause)
+			}
 		})
 	}
 }

@@ -94,6 +94,9 @@ func (s *session) reach(ctx context.Context, name string, timeout time.Duration,
 	case apierrors.HasStatusCause(err, v1beta1.CausePortClosed):
 		fmt.Fprintf(s.ErrOut, "Nothing listens on port %d of the machine yet.\n", port)
 		return nil
+	case apierrors.HasStatusCause(err, v1beta1.CauseGuestUnreachable):
+		fmt.Fprintln(s.ErrOut, "The guest does not answer on its network yet.")
+		return nil
 	}
 	return err
 }

@@ -83,6 +83,7 @@ func TestSSHWaitsForTheMachineAndItsPort(t *testing.T) {
 	program(t, "ssh", "echo logged in; exit 3")
 	answers := []error{
 		refusedBecause(http.StatusBadRequest, "not up yet (Starting)", v1beta1.CauseMachineStarting),
+		refusedBecause(http.StatusServiceUnavailable, "the guest does not answer on its network", v1beta1.CauseGuestUnreachable),
 		refusedBecause(http.StatusConflict, "nothing listens on port 22 of the machine", v1beta1.CausePortClosed),
 		nil,
 	}
@@ -94,6 +95,7 @@ func TestSSHWaitsForTheMachineAndItsPort(t *testing.T) {
 	}
 	got := here.runs(t, nil, "ssh", "my-vs")
 	assert.Equal(t, outcome{out: "logged in\n", code: 3, err: "Waiting for the machine: virtualservers.tensorstack.dev \"my-vs\": not up yet (Starting)\n" +
+		"Waiting for the machine: virtualservers.tensorstack.dev \"my-vs\": the guest does not answer on its network\n" +
 		"Waiting for the machine: virtualservers.tensorstack.dev \"my-vs\": nothing listens on port 22 of the machine\n"}, got)
 
 	answers = slices.Repeat([]error{refusedBecause(http.StatusConflict, "nothing listens on port 2222 of the machine", v1beta1.CausePortClosed)}, 9)

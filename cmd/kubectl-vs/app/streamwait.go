@@ -37,7 +37,8 @@ type opening struct {
 
 // passes says whether a refusal is about something that may be otherwise a moment later.
 func (o *opening) passes(err error) bool {
-	return apierrors.IsBadRequest(err) || o.forPort && apierrors.HasStatusCause(err, v1beta1.CausePortClosed)
+	return apierrors.IsBadRequest(err) || o.forPort &&
+		(apierrors.HasStatusCause(err, v1beta1.CausePortClosed) || apierrors.HasStatusCause(err, v1beta1.CauseGuestUnreachable))
 }
 
 // openWhenUp opens a stream to a machine, which may be starting. What it returns leads to the machine.

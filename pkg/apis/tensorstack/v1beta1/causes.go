@@ -11,4 +11,6 @@ const (
 	CauseSessionHeld metav1.CauseType = "SessionHeld"
 	// CausePortClosed is a port of the guest that nothing listens on.
 	CausePortClosed metav1.CauseType = "PortClosed"
+	// CauseGuestUnreachable is a guest that does not answer on its network: its system has not brought it up yet, or has lost it.
+	CauseGuestUnreachable metav1.CauseType = "GuestUnreachable"
 )
