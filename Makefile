@@ -68,6 +68,7 @@ test-unit: ## Run the tests that need no control plane.
 	@(cd test/health && GOWORK=off $(GO) test ./...)
 	@(cd test/realnode/images && GOWORK=off $(GO) test ./...)
 	@(cd hack/images && GOWORK=off $(GO) test ./...)
+	@(cd hack/update-images && GOWORK=off $(GO) test ./...)
 
 .PHONY: test-monitoring
 test-monitoring: ## Try the alerts with Prometheus' own modules, and hold rules and dashboard against the metrics that exist.
