@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// ConfigMapNamespace and ConfigMapName are where a cluster's catalogue is.
+	// ConfigMapNamespace is the namespace of a cluster's catalogue.
 	ConfigMapNamespace = "virtualserver-system"
-	ConfigMapName      = "virtualserver-images"
+	// ConfigMapName is the name of its ConfigMap.
+	ConfigMapName = "virtualserver-images"
 	// ConfigMapKey is the key of the catalogue in it.
 	ConfigMapKey = "catalogue.yaml"
 )
