@@ -161,6 +161,34 @@ func TestKubectlVSRestoresTheTerminal(t *testing.T) {
 	}
 }
 
+// The console may be open in the window beside this one: its own user is asked, too, before that is ended.
+func TestKubectlVSConsoleAsksBeforeItEndsASession(t *testing.T) {
+	t.Parallel()
+	p := newPlugin(t)
+	p.Create(framework.Minimal("my-vs"))
+	p.WaitSettled("my-vs", v1beta1.StatusRunning)
+	open := func() *terminal {
+		return openTerminal(p.Environment, p.environ, p.Plane.Binary("kubectl-vs"), "console", "my-vs")
+	}
+	first := open()
+	first.shows("Connected to my-vs")
+	for _, no := range []string{"n\r", "\r", "yes, but\r"} {
+		second := open()
+		second.shows("End that session? [y/N]")
+		second.types(no)
+		assert.Equal(t, 1, second.waitEnd())
+		second.shows("--take-over ends that session")
+	}
+	third := open()
+	third.shows("End that session? [y/N]")
+	third.types("y\r")
+	third.shows("Connected to my-vs")
+	assert.NotZero(t, first.waitEnd())
+	assert.Equal(t, first.before, first.settings())
+	third.types("\x1d")
+	assert.Zero(t, third.waitEnd())
+}
+
 // A program that writes to a pipe without a reader is killed, if it does not take care. A console ends before it writes.
 func TestKubectlVSRestoresTheTerminalAfterABrokenPipe(t *testing.T) {
 	t.Parallel()

@@ -32,15 +32,6 @@ func catalogueOf(ctx context.Context, client kubernetes.Interface) (*images.Cata
 	return catalogue, nil
 }
 
-// kubernetes reaches what is Kubernetes' own.
-func (s *session) kubernetes() (kubernetes.Interface, error) {
-	config, err := s.config()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(config)
-}
-
 func (s *session) imagesCommand() *cobra.Command {
 	var format string
 	command := &cobra.Command{
@@ -49,7 +40,7 @@ func (s *session) imagesCommand() *cobra.Command {
 		Example: "  kubectl vs images\n  kubectl vs create my-vs --image debian:13",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			client, err := s.kubernetes()
+			client, err := s.kube()
 			if err != nil {
 				return err
 			}

@@ -33,8 +33,11 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"no name":                      {[]string{"start"}, "accepts 1 arg"},
-		"two names":                    {[]string{"stop", "a", "b"}, "accepts 1 arg"},
+		"no name":                      {[]string{"start"}, "name the machines, or choose them by --selector or --all: one of the three"},
+		"a name and all":               {[]string{"stop", "a", "--all"}, "one of the three"},
+		"a label and all":              {[]string{"stop", "-l", "a=b", "--all"}, "one of the three"},
+		"a second name that is none":   {[]string{"stop", "a", "../b"}, "may not contain '/'"},
+		"two names for one":            {[]string{"console", "a", "b"}, "accepts 1 arg"},
 		"an empty name":                {[]string{"status", ""}, "is not the name"},
 		"a name that is a path":        {[]string{"stop", "../../other/virtualservers/x"}, "may not contain '/'"},
 		"a name with a dot segment":    {[]string{"console", ".."}, "may not be '..'"},

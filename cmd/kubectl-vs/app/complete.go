@@ -42,7 +42,7 @@ func runStrategies() []string {
 }
 
 func (s *session) storageClasses(command *cobra.Command) []string {
-	client, err := s.kubernetes()
+	client, err := s.kube()
 	if err != nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (s *session) storageClasses(command *cobra.Command) []string {
 }
 
 func (s *session) imageNames(command *cobra.Command) []string {
-	client, err := s.kubernetes()
+	client, err := s.kube()
 	if err != nil {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (s *session) imageNames(command *cobra.Command) []string {
 
 // gpuTypes are the devices that nodes offer, but for KubeVirt's own.
 func (s *session) gpuTypes(command *cobra.Command) []string {
-	client, err := s.kubernetes()
+	client, err := s.kube()
 	if err != nil {
 		return nil
 	}

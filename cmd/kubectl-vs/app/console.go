@@ -1,17 +1,24 @@
 package app
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
+
+	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // escape is Ctrl-], the key that leaves the console, as in virtctl and telnet.
@@ -34,7 +41,13 @@ func (s *session) consoleCommand() *cobra.Command {
 }
 
 func (s *session) console(ctx context.Context, name string, timeout time.Duration, takeOver bool) error {
-	connection, err := s.openWhenUp(ctx, opening{name: name, path: []string{"console"}, timeout: timeout, takeOver: takeOver})
+	o := opening{name: name, path: []string{"console"}, timeout: timeout, takeOver: takeOver}
+	// One's own session is ended without a word otherwise, which may well be the window beside this one. A script means it.
+	o.preserve = !takeOver && isTerminal(s.In) && isTerminal(s.ErrOut)
+	connection, err := s.openWhenUp(ctx, o)
+	if o.preserve && apierrors.HasStatusCause(err, v1beta1.CauseSessionHeld) {
+		connection, err = s.takeOverIfWanted(ctx, o, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -52,6 +65,36 @@ func (s *session) console(ctx context.Context, name string, timeout time.Duratio
 	out.stop()
 	fmt.Fprint(s.ErrOut, "\r\n")
 	return err
+}
+
+// takeOverIfWanted asks before it ends a session. held is the refusal, which says whose it is.
+func (s *session) takeOverIfWanted(ctx context.Context, o opening, held error) (*websocket.Conn, error) {
+	var refused *apierrors.StatusError
+	if !errors.As(held, &refused) {
+		return nil, held
+	}
+	if !s.confirm(ctx, plain(refused.ErrStatus.Message)+". End that session?") {
+		return nil, held
+	}
+	o.preserve, o.takeOver = false, true
+	return s.openWhenUp(ctx, o)
+}
+
+// confirm asks a question on the terminal. Only a yes is one.
+func (s *session) confirm(ctx context.Context, question string) bool {
+	fmt.Fprintf(s.ErrOut, "%s [y/N] ", question)
+	answers := make(chan string, 1)
+	go func() {
+		// It ends with the line, or with the process.
+		line, _ := bufio.NewReaderSize(s.In, 16).ReadString('\n')
+		answers <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case answer := <-answers:
+		return answer == "y" || answer == "yes"
+	}
 }
 
 // rawTerminal hands every key to the guest, and returns what gives the terminal back.

@@ -148,7 +148,7 @@ func (c *creation) make(ctx context.Context, vs *v1beta1.VirtualServer, secrets 
 	if err != nil {
 		return nil, err
 	}
-	core, err := c.kubernetes()
+	core, err := c.kube()
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (c *creation) chooseImage(ctx context.Context) (cdiv1.DataVolumeSource, str
 	}
 	catalogue := images.Default()
 	if c.dryRun != "client" {
-		client, err := c.kubernetes()
+		client, err := c.kube()
 		if err != nil {
 			return cdiv1.DataVolumeSource{}, "", err
 		}

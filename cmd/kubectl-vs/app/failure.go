@@ -59,21 +59,23 @@ func plainError(err error) error {
 // inWords wraps what a command does, so that its errors are those of a command line: with the namespace that was looked into, and
 // with flags instead of the options of the API.
 func (s *session) inWords(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
-	return func(command *cobra.Command, arguments []string) error {
-		err := run(command, arguments)
-		var refused *apierrors.StatusError
-		if !errors.As(err, &refused) {
-			return err
-		}
-		if err.Error() != refused.Error() {
-			return err // It is part of a sentence of our own.
-		}
-		namespace, unknown := s.namespace()
-		if unknown != nil {
-			return err
-		}
-		return forPeople(refused, namespace)
+	return func(command *cobra.Command, arguments []string) error { return s.words(run(command, arguments)) }
+}
+
+// words are an error in the words of a command line.
+func (s *session) words(err error) error {
+	var refused *apierrors.StatusError
+	if !errors.As(err, &refused) {
+		return err
 	}
+	if err.Error() != refused.Error() {
+		return err // It is part of a sentence of our own.
+	}
+	namespace, unknown := s.namespace()
+	if unknown != nil {
+		return err
+	}
+	return forPeople(refused, namespace)
 }
 
 // forPeople completes the message of an answer of the server.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (s *session) startCommand() *cobra.Command {
 	}}
 	o.body = func() any { return &v1beta1.StartOptions{Paused: paused, DryRun: o.dryRuns()} }
 	o.needless = func(vs *v1beta1.VirtualServer) (string, bool) { return "runs already", await.RunsAlready(vs) }
-	command := o.command("start NAME", "Start a machine", "  kubectl vs start my-vs --wait\n  kubectl vs start my-vs --if-needed")
+	command := o.command("start NAME...", "Start a machine", "  kubectl vs start my-vs --wait\n  kubectl vs start web db --if-needed\n  kubectl vs start -l team=blue")
 	command.Flags().BoolVar(&paused, "paused", false, "start the machine paused")
 	return command
 }
@@ -59,7 +60,7 @@ func (s *session) stopCommand() *cobra.Command {
 		return await.Stopped(before.Status.VM.InstanceUID)
 	}}
 	o.needless = func(vs *v1beta1.VirtualServer) (string, bool) { return "is stopped already", await.IsStopped(vs) }
-	command := o.command("stop NAME", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
+	command := o.command("stop NAME...", "Stop a machine", "  kubectl vs stop my-vs --wait\n  kubectl vs stop my-vs --force")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	command.Flags().Int64Var(&grace, "grace-period", -1, "seconds that the guest may take to shut down; -1 for the machine's own grace period")
 	o.check = func() error { return checkGrace(grace) }
@@ -74,7 +75,7 @@ func (s *session) restartCommand() *cobra.Command {
 	o := &operation{session: s, subresource: "restart", past: "restarting", goal: func(before *v1beta1.VirtualServer) await.Goal {
 		return await.Restarted(before.Status.VM.InstanceUID)
 	}}
-	command := o.command("restart NAME", "Restart a machine", "  kubectl vs restart my-vs --wait")
+	command := o.command("restart NAME...", "Restart a machine", "  kubectl vs restart my-vs --wait")
 	command.Flags().BoolVar(&force, "force", false, "kill the guest at once")
 	o.body = func() any { return &v1beta1.RestartOptions{Force: force, DryRun: o.dryRuns()} }
 	return command
@@ -85,7 +86,7 @@ func (s *session) pauseCommand() *cobra.Command {
 		return await.Paused(before.Status.VM.InstanceUID)
 	}}
 	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
-	return o.command("pause NAME", "Pause a machine: it keeps its memory and gets no CPU", "  kubectl vs pause my-vs")
+	return o.command("pause NAME...", "Pause a machine: it keeps its memory and gets no CPU", "  kubectl vs pause my-vs")
 }
 
 func (s *session) unpauseCommand() *cobra.Command {
@@ -93,11 +94,13 @@ func (s *session) unpauseCommand() *cobra.Command {
 		return await.Unpaused(before.Status.VM.InstanceUID)
 	}}
 	o.body = func() any { return map[string]any{"dryRun": o.dryRuns()} }
-	return o.command("unpause NAME", "Let a paused machine go on", "  kubectl vs unpause my-vs")
+	return o.command("unpause NAME...", "Let a paused machine go on", "  kubectl vs unpause my-vs")
 }
 
 func (o *operation) command(use, short, example string) *cobra.Command {
-	command := o.named(&cobra.Command{Use: use, Short: short, Example: example})
+	command := &cobra.Command{Use: use, Short: short, Example: example}
+	machines := &some{}
+	machines.flags(o.session, command)
 	o.printer = genericclioptions.NewPrintFlags(o.past).WithTypeSetter(scheme.Scheme)
 	command.Flags().BoolVar(&o.wait, "wait", false, "wait until the machine is there, and show progress")
 	command.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait at most")
@@ -107,42 +110,83 @@ func (o *operation) command(use, short, example string) *cobra.Command {
 	}
 	o.printer.AddFlags(command)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
-		return o.run(command.Context(), arguments[0])
+		printer, err := o.checked()
+		if err != nil {
+			return err
+		}
+		names, err := machines.names(command.Context(), o.session, arguments)
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			namespace, err := o.namespace()
+			fmt.Fprintf(o.ErrOut, "No VirtualServers found in namespace %s.\n", namespace)
+			return err
+		}
+		return o.run(command.Context(), names, printer)
 	}
 	return command
 }
 
-func (o *operation) run(ctx context.Context, name string) error {
+// checked refuses flags that make no sense, and returns what prints the machines, nil for words.
+func (o *operation) checked() (printers.ResourcePrinter, error) {
 	if err := checkDryRun(o.dryRun, "none", "server"); err != nil {
-		return err
+		return nil, err
 	}
 	if o.check != nil {
 		if err := o.check(); err != nil {
+			return nil, err
+		}
+	}
+	return printerOf(o.printer)
+}
+
+// run asks for the operation at all machines, and only then waits for each.
+func (o *operation) run(ctx context.Context, names []string, printer printers.ResourcePrinter) error {
+	type asked struct {
+		before *v1beta1.VirtualServer
+		// says is that nothing had to be done, or empty.
+		says string
+	}
+	accepted := map[string]asked{}
+	refused := o.forEach(names, func(name string) error {
+		before, err := o.get(ctx, name)
+		if err != nil {
 			return err
 		}
-	}
-	printer, err := printerOf(o.printer)
-	if err != nil {
-		return err
-	}
-	before, err := o.get(ctx, name)
-	if err != nil {
-		return err
-	}
-	if o.ifNeeded {
-		if says, needless := o.needless(before); needless {
-			return o.printNeedless(before, says, printer)
+		says, needless := "", false
+		if o.ifNeeded {
+			says, needless = o.needless(before)
 		}
+		if !needless {
+			says = ""
+			if err := o.post(ctx, name); err != nil {
+				return err
+			}
+		}
+		accepted[name] = asked{before, says}
+		return nil
+	})
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, ok := accepted[name]; return !ok })
+	if len(names) == 0 {
+		return refused
 	}
-	body, err := json.Marshal(o.body())
-	if err != nil {
-		return err
-	}
-	if err := o.post(ctx, name, body); err != nil {
-		return err
-	}
+	unfinished := o.forEach(names, func(name string) error {
+		if asked := accepted[name]; asked.says != "" {
+			return o.printNeedless(asked.before, asked.says, printer)
+		}
+		return o.finish(ctx, name, accepted[name].before, printer, len(names) > 1)
+	})
+	return errors.Join(refused, unfinished)
+}
+
+// finish waits for an operation that was accepted, if that is wanted, and says what happened. among says that it is one of several.
+func (o *operation) finish(ctx context.Context, name string, before *v1beta1.VirtualServer, printer printers.ResourcePrinter, among bool) error {
 	if o.dryRun == "none" && o.wait {
 		what := fmt.Sprintf("%s %s", strings.ToLower(o.past), name)
+		if among {
+			fmt.Fprintf(o.ErrOut, "%s:\n", name)
+		}
 		goal := o.goal(before)
 		if err := o.waitFor(ctx, name, what, o.timeout, func(now *v1beta1.VirtualServer) await.Verdict {
 			goal.Follow(typeOf(o.subresource), now)
@@ -162,7 +206,11 @@ func typeOf(subresource string) v1beta1.OperationType {
 }
 
 // post sends the operation. A read-only answer is not used: what the user sees is the machine after --wait.
-func (o *operation) post(ctx context.Context, name string, body []byte) error {
+func (o *operation) post(ctx context.Context, name string) error {
+	body, err := json.Marshal(o.body())
+	if err != nil {
+		return err
+	}
 	group, err := o.group()
 	if err != nil {
 		return err

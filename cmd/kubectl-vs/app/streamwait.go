@@ -31,6 +31,8 @@ type opening struct {
 	timeout time.Duration
 	// takeOver ends the session of whoever is connected.
 	takeOver bool
+	// preserve ends no session, not even one's own.
+	preserve bool
 	// forPort waits as well for a program in the guest that listens on the port.
 	forPort bool
 }
@@ -54,6 +56,9 @@ func (s *session) openWhenUp(ctx context.Context, o opening) (*websocket.Conn, e
 	query := url.Values{}
 	if o.takeOver {
 		query.Set("takeOver", "true")
+	}
+	if o.preserve {
+		query.Set("preserveSession", "true")
 	}
 	shown, deadline := "", time.Now().Add(o.timeout)
 	for {

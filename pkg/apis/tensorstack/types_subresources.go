@@ -55,6 +55,8 @@ type ConsoleOptions struct {
 	Wait int64
 	// takeOver ends the session of whoever is connected now.
 	TakeOver bool
+	// preserveSession refuses to connect while somebody is connected, be it oneself. It excludes takeOver.
+	PreserveSession bool
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -21395,6 +21395,13 @@ func schema_pkg_apis_tensorstack_v1beta1_ConsoleOptions(ref common.ReferenceCall
 							Format:      "",
 						},
 					},
+					"preserveSession": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preserveSession refuses to connect while somebody is connected, be it oneself. It excludes takeOver.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},

@@ -69,6 +69,9 @@ type ConsoleOptions struct {
 	// takeOver ends the session of whoever is connected now.
 	// +optional
 	TakeOver bool `json:"takeOver,omitempty"`
+	// preserveSession refuses to connect while somebody is connected, be it oneself. It excludes takeOver.
+	// +optional
+	PreserveSession bool `json:"preserveSession,omitempty"`
 }
 
 // +k8s:conversion-gen:explicit-from=net/url.Values

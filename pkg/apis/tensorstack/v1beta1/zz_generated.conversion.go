@@ -743,6 +743,7 @@ func Convert_tensorstack_ConfigMapSource_To_v1beta1_ConfigMapSource(in *tensorst
 func autoConvert_v1beta1_ConsoleOptions_To_tensorstack_ConsoleOptions(in *ConsoleOptions, out *tensorstack.ConsoleOptions, s conversion.Scope) error {
 	out.Wait = in.Wait
 	out.TakeOver = in.TakeOver
+	out.PreserveSession = in.PreserveSession
 	return nil
 }
 
@@ -754,6 +755,7 @@ func Convert_v1beta1_ConsoleOptions_To_tensorstack_ConsoleOptions(in *ConsoleOpt
 func autoConvert_tensorstack_ConsoleOptions_To_v1beta1_ConsoleOptions(in *tensorstack.ConsoleOptions, out *ConsoleOptions, s conversion.Scope) error {
 	out.Wait = in.Wait
 	out.TakeOver = in.TakeOver
+	out.PreserveSession = in.PreserveSession
 	return nil
 }
 
@@ -778,6 +780,13 @@ func autoConvert_url_Values_To_v1beta1_ConsoleOptions(in *url.Values, out *Conso
 		}
 	} else {
 		out.TakeOver = false
+	}
+	if values, ok := map[string][]string(*in)["preserveSession"]; ok && len(values) > 0 {
+		if err := runtime.Convert_Slice_string_To_bool(&values, &out.PreserveSession, s); err != nil {
+			return err
+		}
+	} else {
+		out.PreserveSession = false
 	}
 	return nil
 }

@@ -59,16 +59,19 @@ func validateForce(force bool, seconds *int64, path *field.Path) field.ErrorList
 
 // ValidateConsoleOptions checks the options of the stream console.
 func ValidateConsoleOptions(options *tensorstack.ConsoleOptions) field.ErrorList {
-	return validateWait(options.Wait)
+	return append(validateWait(options.Wait), validateSession(options.TakeOver, options.PreserveSession)...)
 }
 
 // ValidateVNCOptions checks the options of the stream vnc and of its screenshot. The path is the router's.
 func ValidateVNCOptions(options *tensorstack.VNCOptions) field.ErrorList {
-	errs := validateWait(options.Wait)
-	if options.TakeOver && options.PreserveSession {
-		errs = append(errs, field.Forbidden(field.NewPath("preserveSession"), "takeOver is set too: keep one of the two"))
+	return append(validateWait(options.Wait), validateSession(options.TakeOver, options.PreserveSession)...)
+}
+
+func validateSession(takeOver, preserve bool) field.ErrorList {
+	if takeOver && preserve {
+		return field.ErrorList{field.Forbidden(field.NewPath("preserveSession"), "takeOver is set too: keep one of the two")}
 	}
-	return errs
+	return nil
 }
 
 // ValidatePortForwardOptions checks the options of the stream portforward.

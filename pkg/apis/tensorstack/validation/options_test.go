@@ -31,6 +31,8 @@ func TestOperationOptions(t *testing.T) {
 
 func TestStreamOptions(t *testing.T) {
 	requireErrors(t, nil, ValidateConsoleOptions(&tensorstack.ConsoleOptions{Wait: MaxWaitSeconds, TakeOver: true}))
+	requireErrors(t, nil, ValidateConsoleOptions(&tensorstack.ConsoleOptions{PreserveSession: true}))
+	requireErrors(t, []string{"preserveSession takeOver"}, ValidateConsoleOptions(&tensorstack.ConsoleOptions{TakeOver: true, PreserveSession: true}))
 	requireErrors(t, []string{"wait from 0"}, ValidateConsoleOptions(&tensorstack.ConsoleOptions{Wait: -1}))
 	requireErrors(t, []string{"wait from 0"}, ValidateConsoleOptions(&tensorstack.ConsoleOptions{Wait: MaxWaitSeconds + 1}))
 	requireErrors(t, []string{"wait from 0"}, ValidateUSBRedirOptions(&tensorstack.USBRedirOptions{Wait: -1}))

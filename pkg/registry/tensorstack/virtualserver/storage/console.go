@@ -45,6 +45,6 @@ func (r *ConsoleREST) Connect(ctx context.Context, name string, options runtime.
 	if err := invalidOptions("ConsoleOptions", name, validation.ValidateConsoleOptions(asked)); err != nil {
 		return nil, err
 	}
-	call := stream.Call{Kind: stream.Console, Name: name, TakeOver: asked.TakeOver}
+	call := stream.Call{Kind: stream.Console, Name: name, TakeOver: asked.TakeOver, PreserveSession: asked.PreserveSession}
 	return openStream(ctx, r.gateway, call, asked.Wait, responder), nil
 }
