@@ -48,7 +48,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		Use:           "kubectl-vs",
 		Short:         "Operate VirtualServers by name",
 		Long:          "Operate VirtualServers: one Kubernetes object, one virtual machine.",
-		Example:       "  kubectl vs create my-vs --cores 2 --memory 4Gi\n  kubectl vs start my-vs --wait\n  kubectl vs console my-vs\n  kubectl vs why my-vs",
+		Example:       "  kubectl vs create web --image debian:13 --cores 2 --memory 4Gi\n  kubectl vs ssh web\n  kubectl vs stop web --wait\n  kubectl vs why web",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl vs"},
@@ -62,18 +62,43 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	root.PersistentFlags().AddFlagSet(s.given)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
-	root.AddCommand(
-		s.startCommand(), s.stopCommand(), s.restartCommand(), s.pauseCommand(), s.unpauseCommand(),
-		s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.sshCommand(),
-		s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
-		s.createCommand(), s.imagesCommand(), s.getCommand(), s.describeCommand(), s.editCommand(), s.resizeCommand(), s.deleteCommand(),
-		s.scpCommand(), s.virtCommand(), s.heldCommand(),
-		s.backupCommand(), s.restoreCommand(), s.supportBundleCommand(), s.versionCommand(),
-	)
+	for _, group := range s.commandGroups() {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
+		for _, command := range group.commands {
+			command.GroupID = group.title
+			root.AddCommand(command)
+		}
+	}
 	for _, command := range root.Commands() {
 		command.RunE = s.inWords(command.RunE)
 	}
 	return root
+}
+
+// commandGroup are commands that the help shows together.
+type commandGroup struct {
+	title    string
+	commands []*cobra.Command
+}
+
+func (s *session) commandGroups() []commandGroup {
+	return []commandGroup{
+		{"Make and change machines", []*cobra.Command{
+			s.createCommand(), s.imagesCommand(), s.resizeCommand(), s.editCommand(), s.deleteCommand(),
+		}},
+		{"Operate them", []*cobra.Command{
+			s.startCommand(), s.stopCommand(), s.restartCommand(), s.pauseCommand(), s.unpauseCommand(),
+		}},
+		{"Connect to one", []*cobra.Command{
+			s.sshCommand(), s.scpCommand(), s.consoleCommand(), s.vncCommand(), s.portForwardCommand(), s.virtCommand(),
+		}},
+		{"Look at them", []*cobra.Command{
+			s.getCommand(), s.describeCommand(), s.statusCommand(), s.whyCommand(), s.eventsCommand(), s.logsCommand(),
+		}},
+		{"For administrators, and on the plugin itself", []*cobra.Command{
+			s.heldCommand(), s.backupCommand(), s.restoreCommand(), s.supportBundleCommand(), s.versionCommand(),
+		}},
+	}
 }
 
 // unknownCommand refuses what is no command. Cobra does so itself only without TraverseChildren.
