@@ -161,7 +161,7 @@ func (c *creation) make(ctx context.Context, vs *v1beta1.VirtualServer, secrets 
 		options.DryRun = []string{metav1.DryRunAll}
 	}
 	if len(secrets) > 0 {
-		// Else it would be the Secrets of which there are some already.
+		// The Secrets of a machine that exists are not those of another.
 		if _, err := client.Get(ctx, vs.Name, metav1.GetOptions{}); err == nil {
 			return nil, apierrors.NewAlreadyExists(v1beta1.Resource("virtualservers"), vs.Name)
 		}
@@ -173,10 +173,6 @@ func (c *creation) make(ctx context.Context, vs *v1beta1.VirtualServer, secrets 
 	made, err := client.Create(ctx, vs, options)
 	if err != nil {
 		undo(context.WithoutCancel(ctx))
-		return nil, err
-	}
-	if c.dryRun == "none" {
-		err = ownSecrets(ctx, core, made, secrets)
 	}
 	return made, err
 }

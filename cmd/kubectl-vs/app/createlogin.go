@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,11 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"tensorstack.dev/virtualserver/cmd/kubectl-vs/login"
-	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
 )
 
 // noKeys is the value of --ssh-key for a machine without keys.
@@ -98,7 +95,8 @@ func (l *loginFlags) publicKeys() ([]string, error) {
 	return keys, nil
 }
 
-// makeSecrets makes the Secrets of a machine that is to be made. undo removes those that it made.
+// makeSecrets makes the Secrets of a machine that is to be made. One that was made for an earlier machine of the name is replaced; any
+// other is left alone. undo removes those that were not there before.
 func makeSecrets(ctx context.Context, client kubernetes.Interface, namespace string, secrets []*corev1.Secret, dryRun []string) (undo func(context.Context), err error) {
 	var made []*corev1.Secret
 	undo = func(ctx context.Context) {
@@ -109,35 +107,32 @@ func makeSecrets(ctx context.Context, client kubernetes.Interface, namespace str
 	}
 	for _, secret := range secrets {
 		created, err := client.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{FieldManager: "kubectl-vs", DryRun: dryRun})
-		if apierrors.IsAlreadyExists(err) {
-			err = fmt.Errorf("there is a Secret %s already, maybe of an earlier machine: delete it, or choose another name", secret.Name)
+		switch {
+		case apierrors.IsAlreadyExists(err):
+			err = replaceSecret(ctx, client, namespace, secret, dryRun)
+		case err == nil && len(dryRun) == 0:
+			made = append(made, created)
 		}
 		if err != nil {
 			undo(ctx)
 			return nil, err
 		}
-		if len(dryRun) == 0 {
-			made = append(made, created)
-		}
 	}
 	return undo, nil
 }
 
-// ownSecrets has the Secrets of a machine deleted with it.
-func ownSecrets(ctx context.Context, client kubernetes.Interface, vs *v1beta1.VirtualServer, secrets []*corev1.Secret) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"ownerReferences": []metav1.OwnerReference{{
-		APIVersion: v1beta1.SchemeGroupVersion.String(), Kind: "VirtualServer", Name: vs.Name, UID: vs.UID,
-	}}}})
+// replaceSecret gives a Secret that an earlier machine of the name has left the content of the new one.
+func replaceSecret(ctx context.Context, client kubernetes.Interface, namespace string, secret *corev1.Secret, dryRun []string) error {
+	left, err := client.CoreV1().Secrets(namespace).Get(ctx, secret.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	for _, secret := range secrets {
-		_, err := client.CoreV1().Secrets(vs.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl-vs"})
-		if err != nil {
-			return fmt.Errorf("the machine is made, but its Secret %s will outlive it: %w", secret.Name, err)
-		}
+	if left.Labels[login.LabelMadeFor] != secret.Labels[login.LabelMadeFor] {
+		return fmt.Errorf("there is a Secret %s that was not made for a machine of this name: delete it, or choose another name", secret.Name)
 	}
-	return nil
+	left.Data, left.StringData = nil, secret.StringData
+	_, err = client.CoreV1().Secrets(namespace).Update(ctx, left, metav1.UpdateOptions{FieldManager: "kubectl-vs", DryRun: dryRun})
+	return err
 }
 
 // howToLogIn says what to type next.

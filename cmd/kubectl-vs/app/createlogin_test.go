@@ -100,34 +100,31 @@ func TestPasswordFromStandardInput(t *testing.T) {
 }
 
 func TestSecretsOfANewMachine(t *testing.T) {
-	client := fake.NewClientset(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web-cloud-init", Namespace: "team"}})
-	secrets := []*corev1.Secret{
-		{ObjectMeta: metav1.ObjectMeta{Name: "web-ssh-keys", Namespace: "team"}},
-		{ObjectMeta: metav1.ObjectMeta{Name: "web-cloud-init", Namespace: "team"}},
+	labels := map[string]string{login.LabelMadeFor: "web"}
+	secret := func(name string, labels map[string]string, text string) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "team", Labels: labels}, StringData: map[string]string{"k": text}}
 	}
-	_, err := makeSecrets(t.Context(), client, "team", secrets, nil)
-	assert.EqualError(t, err, "there is a Secret web-cloud-init already, maybe of an earlier machine: delete it, or choose another name")
-	names := func() []string {
+	client := fake.NewClientset(secret("web-cloud-init", nil, "of somebody"))
+	wanted := []*corev1.Secret{secret("web-ssh-keys", labels, "new"), secret("web-cloud-init", labels, "new")}
+	_, err := makeSecrets(t.Context(), client, "team", wanted, nil)
+	assert.EqualError(t, err, "there is a Secret web-cloud-init that was not made for a machine of this name: delete it, or choose another name")
+	kept := func() map[string]string {
 		list, err := client.CoreV1().Secrets("team").List(context.Background(), metav1.ListOptions{})
 		require.NoError(t, err)
-		var names []string
+		kept := map[string]string{}
 		for _, secret := range list.Items {
-			names = append(names, secret.Name)
+			kept[secret.Name] = secret.StringData["k"]
 		}
-		return names
+		return kept
 	}
-	assert.Equal(t, []string{"web-cloud-init"}, names(), "nothing is left half-made")
+	assert.Equal(t, map[string]string{"web-cloud-init": "of somebody"}, kept(), "nothing is left half-made, and nothing of others is touched")
 
-	undo, err := makeSecrets(t.Context(), client, "team", secrets[:1], nil)
+	client = fake.NewClientset(secret("web-ssh-keys", labels, "of an earlier machine"))
+	undo, err := makeSecrets(t.Context(), client, "team", wanted, nil)
 	require.NoError(t, err)
-	assert.Len(t, names(), 2)
-	vs := &v1beta1.VirtualServer{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "team", UID: "1"}}
-	require.NoError(t, ownSecrets(t.Context(), client, vs, secrets[:1]))
-	owned, err := client.CoreV1().Secrets("team").Get(t.Context(), "web-ssh-keys", metav1.GetOptions{})
-	require.NoError(t, err)
-	assert.Equal(t, []metav1.OwnerReference{{APIVersion: "tensorstack.dev/v1beta1", Kind: "VirtualServer", Name: "web", UID: "1"}}, owned.OwnerReferences)
+	assert.Equal(t, map[string]string{"web-ssh-keys": "new", "web-cloud-init": "new"}, kept())
 	undo(t.Context())
-	assert.Equal(t, []string{"web-cloud-init"}, names())
+	assert.Equal(t, map[string]string{"web-ssh-keys": "new"}, kept())
 }
 
 func TestHowToLogIn(t *testing.T) {

@@ -19,9 +19,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"tensorstack.dev/virtualserver/pkg/apis/tensorstack/v1beta1"
+	"tensorstack.dev/virtualserver/pkg/naming"
 )
 
 const (
+	// LabelMadeFor is on the Secrets that are made with a machine, with its name. They have no owner in
+	// the sense of garbage collection: if the store of VirtualServers were lost, machines that run would lose them.
+	LabelMadeFor = v1beta1.GroupName + "/made-for"
 	// keysKey and userDataKey are the keys of the Secrets. KubeVirt reads the second.
 	keysKey     = "authorized_keys"
 	userDataKey = "userdata"
@@ -113,7 +117,7 @@ func (a Access) Apply(vs *v1beta1.VirtualServer) ([]*corev1.Secret, error) {
 	secret := func(suffix, key, text string) corev1.LocalObjectReference {
 		made := &corev1.Secret{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{Name: secretName(vs.Name, suffix), Namespace: vs.Namespace},
+			ObjectMeta: metav1.ObjectMeta{Name: secretName(vs.Name, suffix), Namespace: vs.Namespace, Labels: map[string]string{LabelMadeFor: naming.LabelValue(vs.Name)}},
 			Type:       corev1.SecretTypeOpaque, StringData: map[string]string{key: text},
 		}
 		secrets = append(secrets, made)

@@ -96,6 +96,8 @@ func TestApply(t *testing.T) {
 			for _, secret := range secrets {
 				names = append(names, secret.Name)
 				assert.Equal(t, "team", secret.Namespace)
+				assert.Equal(t, map[string]string{LabelMadeFor: "web"}, secret.Labels)
+				assert.Empty(t, secret.OwnerReferences, "the loss of the store must not take it from a machine that runs")
 				if text, ok := secret.StringData["userdata"]; ok {
 					userData = text
 				}
