@@ -22,7 +22,11 @@ if [[ -n "${PARITY:-}" ]]; then
 fi
 
 echo "Running integration tests"
-go test -count=1 -timeout 80m "$@" ./test/integration/... ./test/conformance/... ./test/docs/...
+go test -count=1 -timeout 80m "$@" ./test/integration/... ./test/conformance/...
+
+# Some pages are about the whole cluster, in which other tests make and delete namespaces.
+echo "Running the commands of the documentation"
+go test -count=1 -timeout 30m "$@" ./test/docs/...
 
 # These kill servers and exchange the product's store, so nobody else may use the control plane meanwhile.
 echo "Running the tests that break servers, one package after another"

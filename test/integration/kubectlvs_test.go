@@ -190,5 +190,8 @@ func TestKubectlVSCompletesNames(t *testing.T) {
 	assert.Contains(t, both, "alpha")
 	assert.Contains(t, both, "beta")
 	assert.Contains(t, strings.Join(complete("port-f"), "\n"), "port-forward")
-	assert.NotContains(t, strings.Join(complete("stop", "alpha", ""), "\n"), "beta", "a second name makes no sense")
+	assert.NotContains(t, strings.Join(complete("console", "alpha", ""), "\n"), "beta", "a second name makes no sense")
+	second := strings.Join(complete("stop", "alpha", ""), "\n")
+	assert.Contains(t, second, "beta", "several are stopped at once")
+	assert.NotContains(t, second, "alpha")
 }
