@@ -9,7 +9,7 @@ import (
 )
 
 // pages are those that users read. Each has a twin, PAGE.zh-CN.md.
-var pages = []string{"README.md", "docs/access.md", "docs/features.md", "docs/operations.md", "docs/status.md", "docs/streams.md"}
+var pages = []string{"README.md", "docs/access.md", "docs/architecture.md", "docs/features.md", "docs/operations.md", "docs/status.md", "docs/streams.md"}
 
 func main() {
 	failed := false
